@@ -1,0 +1,39 @@
+# The two commands of a newcomer: `make repro` and `make test`. Each makes .venv when it is missing or stale.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: repro test lint ui check-reproducible bench-rewards
+
+repro: $(STAMP)  ## run the pipeline: only what changed
+	dvc repro
+
+test: $(STAMP)  ## code style and all tests
+	ruff check .
+	ruff format --check .
+	pytest
+
+lint: $(STAMP)  ## mend code style
+	ruff check --fix .
+	ruff format .
+
+ui: $(STAMP)  ## MLflow's pages, on this machine alone
+	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+
+check-reproducible: $(STAMP)  ## run the committed pipeline in two fresh clones and compare every byte of dvc.lock
+	./tests/check_reproducible.sh
+
+bench-rewards: $(STAMP)  ## how well and how fast the rewards tell problems from fakes
+	python -m benchmarks.rewards
+
+# torch first and with its dependencies, so that whichever build pip finds is whole; the rest exactly as locked.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock torch setuptools
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(STAMP)

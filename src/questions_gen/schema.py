@@ -1,0 +1,81 @@
+"""The records that pass between stages: frozen, strict, and JSON lines on the disk."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Task = Literal["problem", "solve", "chat", "variation", "innovation", "improve"]
+VariationKind = Literal["context_change", "parameter_change", "practical_application"]
+FinishReason = Literal["stop", "length"]
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Problem(Record):
+    id: str
+    statement: str = Field(min_length=1)
+    answer: str | None = None
+    solution: str | None = None
+    topic: str | None = None
+    concepts: tuple[str, ...] = ()
+    difficulty: float | None = None
+    """Label of the source, larger is harder: 1 − pass rate where there is one, else steps of the solution."""
+    source: str
+    licence: str
+
+
+class Message(Record):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Conversation(Record):
+    """Messages that end with the assistant's, which is the only one trained on."""
+
+    id: str
+    task: Task
+    messages: tuple[Message, ...] = Field(min_length=2)
+    source_id: str
+    """Id of the problem or dialogue that it was made from: a train/validation split goes by it."""
+
+
+class Prompt(Record):
+    """What a model is asked, and what a judge needs to know about the asking."""
+
+    id: str
+    task: Task
+    messages: tuple[Message, ...] = Field(min_length=1)
+    topic: str | None = None
+    concepts: tuple[str, ...] = ()
+    original: str | None = None
+    """The statement to vary, for the tasks that start from one."""
+    kind: VariationKind | None = None
+
+
+class Completion(Record):
+    """One sampled answer: optional thinking, the problem's statement, a final line `Answer: \\boxed{…}`."""
+
+    id: str
+    prompt_id: str
+    text: str
+    thinking: str | None = None
+    statement: str
+    answer: str | None = None
+    finish_reason: FinishReason
+    tokens: int = Field(ge=0)
+    seed: int
+
+
+class Verdict(Record):
+    """What the rewards say of a completion."""
+
+    passed: bool
+    reasons: tuple[str, ...] = ()
+    """Why the gate is closed; empty when it passed."""
+    rewards: dict[str, float | None]
+    """Each reward in [0, 1]; None means "not judged"."""
+    similarity: float = Field(ge=0, le=1)
+    """Highest similarity to the history."""
+    total: float = Field(ge=0, le=1)
