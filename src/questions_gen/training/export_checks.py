@@ -1,0 +1,214 @@
+"""Whether an exported file says what the adapter on its base model says: checked before it counts.
+
+The reference (adapter on base, in transformers) continues a few fixed prompts greedily. Every export then reads
+the same words and tells, at each position, its likeliest next tokens. All positions count, also those after a
+difference, which a comparison of two free texts would lose.
+"""
+
+import json
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from questions_gen.errors import UserError
+from questions_gen.prompts import problem_messages
+from questions_gen.schema import Message
+from questions_gen.training.backend import ModelParams
+
+PROMPTS = (
+    problem_messages("algebra", ("polynomials", "integer roots")),
+    problem_messages("number theory", ("divisibility",)),
+    problem_messages("geometry"),
+)
+TOKENS = 24
+"""Length of the reference's continuation of each prompt."""
+
+TOP = 20
+"""Tokens whose log-probabilities an export tells at each position."""
+
+
+class Limit(NamedTuple):
+    difference: float
+    """Largest difference of a log-probability, nats. Two models within d of each other choose alike wherever the
+    lead is above 2d."""
+    agreement: float
+    """Least share of positions with the same likeliest token."""
+
+
+LIMITS = {
+    "safetensors": Limit(0.05, 0.95),
+    "gguf-f16": Limit(0.05, 0.95),
+    "gguf-q8_0": Limit(1.0, 0.85),
+}
+"""Two to eight times what SmolLM2-135M with a random adapter showed in float32 (0.006, 0.011 and 0.43 nats)."""
+
+BFLOAT16 = Limit(0.5, -0.1)
+"""Added where the reference computes in bfloat16: its own rounding is as large."""
+
+Likeliest = dict[int, float]
+"""Token id → log-probability, of the TOP likeliest next tokens at one position."""
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What the reference said after one prompt."""
+
+    prompt: list[int]
+    tokens: list[int]
+    logprobs: np.ndarray
+    """float32, position × vocabulary."""
+
+
+def prompt_ids(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    return tokenizer(rendered(tokenizer, messages), add_special_tokens=False)["input_ids"]
+
+
+def rendered(tokenizer: Any, messages: Sequence[Message]) -> str:
+    turns = [message.model_dump() for message in messages]
+    return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+
+
+def continue_greedily(model: Any, prompt: list[int], count: int = TOKENS) -> Continuation:
+    """The model's `count` likeliest tokens after `prompt`, one after another; an end token doesn't end it."""
+    import torch
+
+    tokens, rows, cache, unread = [], [], None, prompt
+    with torch.inference_mode():
+        for _ in range(count):
+            step = torch.tensor([unread], device=model.device)
+            output = model(input_ids=step, past_key_values=cache, use_cache=True)
+            rows.append(output.logits[0, -1].float().log_softmax(-1).cpu().numpy())
+            tokens.append(int(rows[-1].argmax()))
+            cache, unread = output.past_key_values, tokens[-1:]
+    return Continuation(prompt, tokens, np.stack(rows))
+
+
+def likeliest_of_model(folder: Path, params: ModelParams, references: Sequence[Continuation]) -> list[list[Likeliest]]:
+    """What the safetensors in `folder` say along the references."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = getattr(torch, params.dtype)
+    device = "auto" if torch.cuda.is_available() else "cpu"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device).eval()
+    told = []
+    for reference in references:
+        ids = torch.tensor([reference.prompt + reference.tokens[:-1]], device=model.device)
+        with torch.inference_mode():
+            logits = model(input_ids=ids).logits[0, len(reference.prompt) - 1 :]
+        top = logits.float().log_softmax(-1).topk(TOP)
+        rows = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        told.append([dict(zip(tokens, logprobs, strict=True)) for tokens, logprobs in rows])
+    return told
+
+
+def likeliest_of_server(base_url: str, references: Sequence[Continuation]) -> list[list[Likeliest]]:
+    """What the model behind a llama.cpp server says along the references."""
+    return [
+        [_likeliest(base_url, reference, done) for done in range(len(reference.tokens))] for reference in references
+    ]
+
+
+def _likeliest(base_url: str, reference: Continuation, done: int) -> Likeliest:
+    """After the prompt and `done` tokens of its continuation.
+
+    What is sampled is thrown away, but it has to be whole text: the server tells no probabilities of a token that
+    ends inside a character. So a token of the prompt is forced; the probabilities told are those before that.
+    """
+    request = {
+        "prompt": reference.prompt + reference.tokens[:done],
+        "n_predict": 1,
+        "n_probs": TOP,
+        "logit_bias": [[reference.prompt[0], 1e6]],
+        "cache_prompt": True,
+    }
+    answer = post(base_url.removesuffix("/v1") + "/completion", request)
+    return {row["id"]: row["logprob"] for row in answer["completion_probabilities"][0]["top_logprobs"]}
+
+
+def compare(references: Sequence[Continuation], told: Sequence[Sequence[Likeliest]]) -> dict[str, Any]:
+    """Agreement of an export with the reference.
+
+    argmax_agreement: share of positions with the same likeliest token · greedy_matches: prompts with the same one
+    everywhere · largest_logprob_difference: nats, over both sides' likeliest tokens at all positions. A token that
+    isn't among the export's TOP counts as its last one, the most that it can be.
+    """
+    alike, differences = [], []
+    for reference, positions in zip(references, told, strict=True):
+        same = []
+        for token, logprobs, likeliest in zip(reference.tokens, reference.logprobs, positions, strict=True):
+            choice = max(likeliest, key=lambda candidate: (likeliest[candidate], -candidate))
+            least = min(likeliest.values())
+            differences += [abs(float(logprobs[one]) - likeliest.get(one, least)) for one in (token, choice)]
+            same.append(choice == token)
+        alike.append(same)
+    flat = [same for row in alike for same in row]
+    return {
+        "argmax_agreement": round(sum(flat) / len(flat), 4),
+        "greedy_matches": sum(all(row) for row in alike),
+        "largest_logprob_difference": round(max(differences), 4),
+        "prompts": len(alike),
+        "positions": len(flat),
+    }
+
+
+def limit_of(format_name: str, params: ModelParams) -> Limit:
+    limit = LIMITS[format_name]
+    if params.dtype == "bfloat16":
+        return Limit(limit.difference + BFLOAT16.difference, limit.agreement + BFLOAT16.agreement)
+    return limit
+
+
+def judged(format_name: str, numbers: dict[str, Any], params: ModelParams) -> dict[str, Any]:
+    """`numbers` with the limits that they kept to. Raises UserError if they don't."""
+    limit = limit_of(format_name, params)
+    largest, agreement = numbers["largest_logprob_difference"], numbers["argmax_agreement"]
+    if not (largest <= limit.difference and agreement >= limit.agreement):
+        raise UserError(
+            f"export.formats: {format_name} isn't the model that was trained: a log-probability differs by {largest} "
+            f"(at most {limit.difference}), {agreement:.1%} of the choices agree (at least {limit.agreement:.0%}). "
+            f"Nothing was exported; take {format_name} out of export.formats to export the rest, and report it"
+        )
+    return {**numbers, "difference_limit": limit.difference, "agreement_limit": round(limit.agreement, 2)}
+
+
+def check_tokenizer(base_url: str, tokenizer: Any) -> bool:
+    """Whether the GGUF renders the prompts as the tokenizer does.
+
+    The chat template runs in another engine there, and a blank that differs is no reason to stop; the ids of the
+    same text have to be the same. Raises UserError if they aren't.
+    """
+    root = base_url.removesuffix("/v1")
+    alike = True
+    for messages in PROMPTS:
+        text = rendered(tokenizer, messages)
+        ids = post(f"{root}/tokenize", {"content": text, "parse_special": True, "add_special": False})["tokens"]
+        if ids != prompt_ids(tokenizer, messages):
+            raise UserError("export.formats: llama.cpp cuts text into other tokens than the base model's tokenizer")
+        turns = [message.model_dump() for message in messages]
+        alike &= post(f"{root}/apply-template", {"messages": turns})["prompt"] == text
+    return alike
+
+
+def write_one_problem(base_url: str, tokens: int) -> dict[str, Any]:
+    """The smoke test: one problem of at most `tokens` tokens, greedily. Raises UserError for an empty answer."""
+    turns = [message.model_dump() for message in PROMPTS[0]]
+    request = {"messages": turns, "max_tokens": tokens, "temperature": 0}
+    choice = post(f"{base_url}/chat/completions", request)["choices"][0]
+    message = choice["message"]
+    thinking, text = message.get("reasoning_content") or None, message.get("content") or ""
+    if not (text + (thinking or "")).strip():
+        raise UserError("export: the exported GGUF was asked for a problem and wrote nothing; train the model longer")
+    return {"text": text, "thinking": thinking, "finish_reason": choice["finish_reason"]}
+
+
+def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask a server on loopback, past any proxy that the environment names."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
+    with opener.open(request) as response:
+        return json.loads(response.read())

@@ -1,0 +1,86 @@
+"""Sampling completions from a model, in batches, with a seed that decides every token on the CPU."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from questions_gen.answers import parse_completion
+from questions_gen.params import Count, Positive, Section
+from questions_gen.schema import Completion, FinishReason, Prompt
+
+
+class SamplingParams(Section):
+    temperature: Positive
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    top_k: Annotated[int, Field(ge=0)]
+    """Keep the k likeliest tokens; 0 keeps all."""
+    max_new_tokens: Count
+
+
+def generate(
+    model: Any, tokenizer: Any, prompts: Sequence[Prompt], sampling: SamplingParams, *, batch_size: int, seed: int
+) -> list[Completion]:
+    """One completion a prompt, in the order of `prompts`; batch i is drawn with seed + i."""
+    from tqdm import tqdm
+
+    completions: list[Completion] = []
+    batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
+    for number, batch in enumerate(tqdm(batches, desc="sampling", unit="batch")):
+        completions += _generate_batch(model, tokenizer, batch, sampling, seed + number)
+    return completions
+
+
+def end_tokens(model: Any, tokenizer: Any) -> set[int]:
+    """Ids of the tokens that end a completion."""
+    configured = model.generation_config.eos_token_id
+    listed = configured if isinstance(configured, list) else [configured]
+    return {token for token in [*listed, tokenizer.eos_token_id] if token is not None}
+
+
+def finish_reason(tokens: Sequence[int], ends: set[int]) -> FinishReason:
+    return "stop" if len(tokens) and tokens[-1] in ends else "length"
+
+
+def _generate_batch(
+    model: Any, tokenizer: Any, prompts: Sequence[Prompt], sampling: SamplingParams, seed: int
+) -> Iterator[Completion]:
+    import torch
+
+    texts = [_render(tokenizer, prompt) for prompt in prompts]
+    batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
+    ends = end_tokens(model, tokenizer)
+    torch.manual_seed(seed)
+    with torch.inference_mode():
+        output = model.generate(
+            **batch.to(model.device),
+            do_sample=True,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_new_tokens=sampling.max_new_tokens,
+            eos_token_id=sorted(ends),
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    for prompt, row in zip(prompts, output[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
+        tokens = _until_end(row, ends)
+        yield parse_completion(
+            id=f"{prompt.id}/{seed}",
+            prompt_id=prompt.id,
+            text=tokenizer.decode(tokens, skip_special_tokens=True),
+            finish_reason=finish_reason(tokens, ends),
+            tokens=len(tokens),
+            seed=seed,
+        )
+
+
+def _render(tokenizer: Any, prompt: Prompt) -> str:
+    messages = [message.model_dump() for message in prompt.messages]
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+
+def _until_end(tokens: list[int], ends: set[int]) -> list[int]:
+    for position, token in enumerate(tokens):
+        if token in ends:
+            return tokens[: position + 1]
+    return tokens

@@ -1,0 +1,152 @@
+"""Supervised fine-tuning of an adapter on conversations, with TRL: the stages sft and distill.
+
+The loss counts the last assistant message alone. Rows over `model.max_length` tokens are dropped and counted,
+never cut.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from questions_gen.errors import UserError
+from questions_gen.params import Count, Positive, Section
+from questions_gen.schema import Conversation
+from questions_gen.stage import Context, Log
+from questions_gen.training.backend import LoraParams, ModelParams, load_model, load_tokenizer, save_adapter
+from questions_gen.training.checkpoints import checkpoint_callback, last_complete, tracking_callback
+from questions_gen.training.lengths import token_lengths
+
+
+class SupervisedParams(Section):
+    steps: Count
+    """Optimizer steps."""
+    batch_size: Count
+    """Conversations a device and forward pass."""
+    accumulation: Count
+    """Forward passes an optimizer step: the effective batch is batch_size × accumulation."""
+    learning_rate: Positive
+    warmup_steps: Annotated[int, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"]
+    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"]
+    checkpoint_steps: Count
+    """Optimizer steps between checkpoints."""
+
+
+def train(
+    context: Context,
+    training: SupervisedParams,
+    model_params: ModelParams,
+    lora: LoraParams,
+    seed: int,
+    *,
+    base: Path,
+    start: Path | None,
+    rows: Sequence[Conversation],
+    validation: Sequence[Conversation],
+    adapter: Path,
+) -> Log:
+    """Train a new adapter, or go on from the one at `start`, and write it to `adapter`.
+
+    The log has one row a step and the mean loss (nats a token) on `validation` before and after.
+    Raises UserError when no row is left to train on or to validate with.
+    """
+    kept, too_long = _fitting(base, rows, model_params.max_length)
+    checked, _ = _fitting(base, validation, model_params.max_length)
+    if not kept or not checked:
+        raise UserError(
+            f"nothing to train on: {len(kept)} of {len(rows)} rows and {len(checked)} of {len(validation)} validation "
+            f"rows fit into model.max_length = {model_params.max_length} tokens; raise it or check the data"
+        )
+    model = load_model(model_params, base, adapter=start, lora=lora, seed=seed)
+    trainer = _trainer(context, training, model_params, seed, model, load_tokenizer(base), kept, checked)
+    before = trainer.evaluate()["eval_loss"]
+    resume = last_complete(Path(trainer.args.output_dir))
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    after = trainer.evaluate()["eval_loss"]
+    save_adapter(trainer.model, adapter)
+    steps = [_step_row(row) for row in trainer.state.log_history if "loss" in row]
+    metrics = {
+        "rows": len(kept),
+        "too_long": too_long,
+        "validation_rows": len(checked),
+        "validation_loss_before": before,
+        "validation_loss": after,
+        "train_loss": sum(row["loss"] for row in steps) / len(steps),
+    }
+    return Log(metrics, steps)
+
+
+def trainer_arguments(training: SupervisedParams, model_params: ModelParams, seed: int, output: Path) -> dict[str, Any]:
+    """Every TRL field that matters, said here: defaults change with releases and with unsloth's patches."""
+    return {
+        "output_dir": str(output),
+        "max_steps": training.steps,
+        "per_device_train_batch_size": training.batch_size,
+        "per_device_eval_batch_size": training.batch_size,
+        "gradient_accumulation_steps": training.accumulation,
+        "learning_rate": training.learning_rate,
+        "warmup_steps": training.warmup_steps,
+        "weight_decay": training.weight_decay,
+        "lr_scheduler_type": training.scheduler,
+        "optim": training.optimizer,
+        "max_grad_norm": 1.0,
+        "bf16": model_params.dtype == "bfloat16",
+        "fp16": False,
+        "gradient_checkpointing": model_params.gradient_checkpointing,
+        "max_length": None,  # over-length rows were dropped
+        "packing": False,
+        "completion_only_loss": True,
+        "loss_type": "chunked_nll",
+        "eval_strategy": "no",
+        "logging_steps": 1,
+        "logging_first_step": True,
+        "save_strategy": "steps",
+        "save_steps": training.checkpoint_steps,
+        "save_total_limit": 2,
+        "dataloader_num_workers": 0,
+        "report_to": "none",
+        "seed": seed,
+        "data_seed": seed,
+    }
+
+
+def _trainer(
+    context: Context,
+    training: SupervisedParams,
+    model_params: ModelParams,
+    seed: int,
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Conversation],
+    validation: Sequence[Conversation],
+) -> Any:
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    arguments = trainer_arguments(training, model_params, seed, context.checkpoints / "supervised")
+    return SFTTrainer(
+        model=model,
+        args=SFTConfig(**arguments),
+        train_dataset=Dataset.from_list([_prompt_completion(row) for row in rows]),
+        eval_dataset=Dataset.from_list([_prompt_completion(row) for row in validation]),
+        processing_class=tokenizer,
+        callbacks=[checkpoint_callback(), tracking_callback(context.tracker)],
+    )
+
+
+def _fitting(base: Path, rows: Sequence[Conversation], limit: int) -> tuple[list[Conversation], int]:
+    lengths = token_lengths(base, rows)
+    kept = [row for row, length in zip(rows, lengths, strict=True) if length <= limit]
+    return kept, len(rows) - len(kept)
+
+
+def _prompt_completion(row: Conversation) -> dict[str, list[dict[str, str]]]:
+    messages = [message.model_dump() for message in row.messages]
+    return {"prompt": messages[:-1], "completion": messages[-1:]}
+
+
+def _step_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("step", "loss", "learning_rate", "grad_norm") if key in row}
