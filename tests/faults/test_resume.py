@@ -1,0 +1,101 @@
+"""`kill -9` in the middle of training: the next run goes on and ends with the same bytes."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from questions_gen import files
+from questions_gen.training.checkpoints import last_complete, mark_complete
+
+
+def start(stage: str) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages", stage], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    output = process.communicate()[0].decode()
+    assert process.returncode == 0, output
+    return output
+
+
+def kill_at(process: subprocess.Popen, stage: str, step: int) -> None:
+    """Kill the process as soon as its checkpoint of `step` begins to appear: torn as likely as not."""
+
+    def found() -> set[Path]:
+        return set(Path(".checkpoints", stage).glob(f"*/*/checkpoint-{step}"))
+
+    earlier = found()
+    while found() <= earlier:
+        assert process.poll() is None, process.communicate()[0].decode()
+        time.sleep(0.001)
+    time.sleep(random.uniform(0, 0.1))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.parametrize(("stage", "last"), [("sft", 6), ("grpo", 4)])
+def test_a_killed_stage_ends_with_the_bytes_of_one_that_was_not(workspace: Path, stage: str, last: int) -> None:
+    if stage == "grpo":
+        finish(start("sft"))
+    finish(start(stage))
+    outputs = [Path("models") / stage, Path("logs") / f"{stage}.json"]
+    outputs += [Path("data/history")] if stage == "grpo" else []
+    expected = [files.digest(path) for path in outputs]
+    shutil.rmtree(Path(".checkpoints"))
+    for path in outputs:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    step = random.randint(1, last - 1)
+    kill_at(start(stage), stage, step)
+    assert not outputs[0].exists()
+    output = finish(start(stage))
+    assert [files.digest(path) for path in outputs] == expected, f"killed at checkpoint {step}:\n{output}"
+
+
+def checkpoint(folder: Path, step: int) -> Path:
+    path = folder / f"checkpoint-{step}"
+    files.write_text(path / "weights", f"weights of step {step}")
+    files.write_text(path / "trainer_state.json", "{}")
+    mark_complete(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: (path / "complete.json").unlink(),
+        lambda path: (path / "weights").write_text("weights of"),
+        lambda path: (path / "weights").unlink(),
+        lambda path: (path / "complete.json").write_text('{"weights"'),
+    ],
+    ids=["killed before the manifest", "a file cut short", "a file missing", "a torn manifest"],
+)
+def test_a_torn_checkpoint_is_skipped(tmp_path: Path, damage) -> None:
+    whole = checkpoint(tmp_path, 9)
+    damage(checkpoint(tmp_path, 10))
+    assert last_complete(tmp_path) == whole
+    assert not (tmp_path / "checkpoint-10").exists()
+
+
+def test_without_a_checkpoint_the_training_starts_anew(tmp_path: Path) -> None:
+    assert last_complete(tmp_path / "nothing") is None
+
+
+def test_other_params_are_never_resumed(workspace: Path) -> None:
+    process = start("sft")
+    kill_at(process, "sft", 2)
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("learning_rate: 0.0002", "learning_rate: 0.0003"))
+    process = start("sft")
+    kill_at(process, "sft", 1)
+    keys = [path for path in Path(".checkpoints/sft").iterdir() if list(path.glob("*/checkpoint-*"))]
+    assert len(keys) == 2

@@ -1,0 +1,133 @@
+"""The stage report: logs in, the summary and plots out, which DVC then reads."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from questions_gen import files
+from questions_gen.errors import UserError
+from questions_gen.report.summary import LOG_ADDRESSES
+from questions_gen.stage import run
+from stages.report import STAGE, log_path
+from tests.report.sample_logs import sample_logs
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PLOTS = """
+plots:
+  - loss: {x: step, y: {plots/loss.csv: [sft, distill]}}
+  - reward: {x: step, y: {plots/reward.csv: [reward, gate, difficulty, novelty, rigor, diversity]}}
+  - gate_reasons: {template: bar_horizontal, x: share, y: {plots/gate_reasons.csv: bar}}
+  - rewards_by_model: {template: bar_horizontal, x: mean, y: {plots/rewards_by_model.csv: bar}}
+  - teacher_scores: {template: bar_horizontal, x: score, y: {plots/teacher_scores.csv: bar}}
+metrics: [metrics/summary.json]
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the logs of a run, and this code."""
+    for name in ("src", "stages", "params.yaml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    files.write_text(Path("data/checked/params.txt"), "params.yaml is valid\n")
+    write_logs(sample_logs())
+    return tmp_path
+
+
+def write_logs(logs):
+    for address, log in logs.items():
+        files.write_json(log_path(address), log)
+
+
+def outputs():
+    return {path: path.read_bytes() for path in (*STAGE.outputs.values(), STAGE.log)}
+
+
+def test_writes_the_summary_the_plots_and_its_log(checkout, capsys):
+    run(STAGE)
+    summary = files.read_json(Path("metrics/summary.json"))
+    assert summary["models"]["base"]["validation_loss"] == 2.188
+    assert summary["models"]["base"]["diversity"] is None
+    assert files.read_json(STAGE.log)["metrics"] == summary
+    assert list(csv.reader(Path("plots/loss.csv").read_text().splitlines()))[1] == ["1", "2.4", "1.6"]
+    assert "gate_pass_rate" in capsys.readouterr().out
+
+
+def test_equal_logs_give_equal_bytes(checkout):
+    run(STAGE)
+    before = outputs()
+    run(STAGE)
+    assert outputs() == before
+
+
+@pytest.mark.parametrize("address", LOG_ADDRESSES)
+def test_a_missing_log_is_named_and_nothing_is_written(checkout, address):
+    log_path(address).unlink()
+    with pytest.raises(UserError, match=str(log_path(address))):
+        run(STAGE)
+    assert not Path("metrics").exists()
+
+
+def test_a_torn_log_is_named_and_the_old_summary_stays(checkout):
+    run(STAGE)
+    before = outputs()
+    log_path("sft").write_text('{"metrics": {"trai')
+    with pytest.raises(UserError, match=r"logs/sft\.json: not valid JSON"):
+        run(STAGE)
+    assert outputs() == before
+
+
+def test_dvc_shows_and_compares_what_it_wrote(checkout):
+    run(STAGE)
+    Path("dvc.yaml").write_text(PLOTS)
+    git("init", "-q")
+    dvc("init", "-q")
+    git("add", "dvc.yaml", "metrics", "plots", ".dvc", ".dvcignore")
+    git("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "before")
+    logs = sample_logs()
+    logs["evaluate@sft"]["metrics"] |= {"gate_pass_rate": 0.5}
+    logs["judge@base"]["metrics"]["mean"] = {"overall": None}
+    write_logs(logs)
+    run(STAGE)
+    changes = json.loads(dvc("metrics", "diff", "--json"))["metrics/summary.json"]
+    assert changes["models.sft.gate_pass_rate"] == {"old": 0.25, "new": 0.5, "diff": 0.25}
+    assert changes["models.base.teacher_overall"]["new"] is None
+    assert len(changes) == 2
+    drawn = json.loads(dvc("plots", "diff", "--json"))["data"]
+    assert sorted(drawn) == ["gate_reasons", "loss", "reward", "rewards_by_model", "teacher_scores"]
+    assert all(sorted(plot["revisions"]) == ["HEAD", "workspace"] for (plot,) in drawn.values())
+
+
+def git(*arguments):
+    subprocess.run(["git", *arguments], check=True)
+
+
+def dvc(*arguments):
+    """What `dvc` prints, with nothing sent anywhere."""
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+
+
+def test_tracking_changes_no_byte(checkout, monkeypatch):
+    """Off and on, the stage writes the same; on, the run is found in MLflow."""
+    import sqlite3
+
+    from questions_gen import tracking
+
+    for name in ("src", "stages"):
+        monkeypatch.syspath_prepend(str(checkout / name))
+    run(STAGE)
+    without = outputs()
+    run(STAGE, tracking.start)
+    assert outputs() == without
+    with sqlite3.connect("mlflow.db") as database:
+        names = {name for (name,) in database.execute("select name from runs")}
+    assert "report" in names

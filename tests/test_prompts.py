@@ -1,0 +1,82 @@
+from typing import get_args
+
+import pytest
+
+from questions_gen import prompts
+from questions_gen.answers import split_answer
+from questions_gen.errors import UserError
+from questions_gen.schema import Problem, VariationKind
+
+
+def problem(name: str = "p", **values) -> Problem:
+    return Problem(**{"id": name, "statement": "Find $x$.", "source": "s", "licence": "MIT", **values})
+
+
+def asked(messages) -> str:
+    (message,) = messages
+    assert message.role == "user"
+    return message.content
+
+
+def test_what_is_not_known_is_left_out_of_the_prompt():
+    whole = asked(prompts.problem_messages("algebra", ("AM-GM", "Vieta")))
+    assert "Topic: algebra\nConcepts: AM-GM; Vieta\n" in whole
+    assert "Concepts" not in asked(prompts.problem_messages("algebra", ()))
+    bare = asked(prompts.problem_messages(None))
+    assert "Topic" not in bare
+    assert "None" not in bare
+
+
+@pytest.mark.parametrize(
+    ("messages", "contained"),
+    [
+        (prompts.solve_messages("What is 1 + 1?"), ["What is 1 + 1?", r"\boxed{...}"]),
+        (prompts.innovation_messages("Find $x$.", ["Find $y$.", "Find $z$."]), ["Find $x$.", "Find $y$.", "Find $z$."]),
+        (prompts.improve_messages("Find $x$.", "say what x is"), ["Improve: Find $x$.", "say what x is"]),
+        (prompts.improve_messages("Find $x$.", None), ["Improve: Find $x$."]),
+    ],
+    ids=["solve", "innovation", "improve", "improve without feedback"],
+)
+def test_prompts_hold_their_material(messages, contained):
+    assert all(part in asked(messages) for part in contained)
+    assert "None" not in asked(messages)
+
+
+def test_every_kind_of_variation_has_its_own_words():
+    texts = {asked(prompts.variation_messages(kind, "Find $x$.")) for kind in get_args(VariationKind)}
+    assert len(texts) == 3
+    assert all("Find $x$." in text for text in texts)
+    assert asked(prompts.variation_messages("context_change", "Find $x$.")).startswith("Change context: ")
+
+
+@pytest.mark.parametrize(
+    ("statement", "answer", "target"),
+    [
+        ("Find $x$. ", "2", "Find $x$.\nAnswer: \\boxed{2}"),
+        ("Find $x$.", r"\frac{1}{2}", "Find $x$.\nAnswer: \\boxed{\\frac{1}{2}}"),
+        ("Find $x$.", "1,\n2", "Find $x$.\nAnswer: \\boxed{1, 2}"),
+        ("Prove that $x = x$.", None, "Prove that $x = x$."),
+    ],
+    ids=["plain", "nested braces", "an answer of two lines is put on one", "a proof has no answer line"],
+)
+def test_target_is_the_statement_and_a_final_answer_line(statement, answer, target):
+    written = prompts.problem_target(problem(statement=statement, answer=answer))
+    assert written == target
+    flat = answer and " ".join(answer.split())
+    assert split_answer(written) == (statement.strip(), flat)
+
+
+def test_held_out_prompts_do_not_depend_on_the_order_of_the_problems():
+    problems = [problem(f"p{i}", topic="algebra", concepts=(f"c{i}",)) for i in range(20)]
+    first = prompts.held_out_prompts(problems, 5)
+    assert first == prompts.held_out_prompts(problems[::-1], 5)
+    assert first == prompts.held_out_prompts(problems, 6)[:5]
+    assert len({prompt.id for prompt in first}) == 5
+    for prompt in first:
+        assert prompt.messages == prompts.problem_messages(prompt.topic, prompt.concepts)
+        assert not any("Find $x$." in message.content for message in prompt.messages)
+
+
+def test_more_prompts_than_held_out_problems_is_an_error_that_names_the_key():
+    with pytest.raises(UserError, match="evaluate.prompts: 2 prompts .* 1 problems"):
+        prompts.held_out_prompts([problem()], 2)

@@ -1,0 +1,30 @@
+import pytest
+
+from questions_gen.topics import TOPICS, classify_topic
+
+
+@pytest.mark.parametrize(
+    ("statement", "topic"),
+    [
+        ("Find all primes $p$ such that $p^2+2$ is prime.", "number theory"),
+        ("What is the remainder when $7^{100}$ is divided by 13?", "number theory"),
+        ("In triangle $ABC$ the altitude from $A$ meets $BC$ at $D$. Find $AD$.", "geometry"),
+        ("A chord of a circle with radius 5 has length 8. How far is it from the centre?", "geometry"),
+        ("How many subsets of $\\{1,2,\\ldots,10\\}$ contain no two consecutive integers?", "combinatorics"),
+        ("A fair die is rolled twice. What is the probability that the sum is 7?", "probability"),
+        ("Find the derivative of $x^3$ at $x = 2$.", "calculus"),
+        ("Evaluate $\\int_0^1 x^2\\,dx$.", "calculus"),
+        ("The polynomial $x^3-9x^2+kx-24$ has three roots in arithmetic progression. Find $k$.", "algebra"),
+        ("Solve the system of equations $x+y=3$, $xy=2$.", "algebra"),
+        ("Let $x,y,z$ be positive reals with $x+y+z=6$. Find the maximum value of $xy+yz+zx$.", "inequalities"),
+        ("What is your favourite colour?", "other"),
+        ("", "other"),
+    ],
+)
+def test_classify_topic(statement, topic):
+    assert classify_topic(statement) == topic
+    assert topic in TOPICS
+
+
+def test_a_megabyte_is_no_trouble():
+    assert classify_topic("prime " * 200_000) == "number theory"

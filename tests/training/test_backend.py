@@ -1,0 +1,74 @@
+"""Loading: adapters are continued and never attached twice; a backend that isn't there says so."""
+
+from pathlib import Path
+
+import pytest
+
+from questions_gen import files
+from questions_gen.errors import UserError
+from questions_gen.params import load_params
+from questions_gen.training.backend import (
+    LoraParams,
+    ModelParams,
+    base_location,
+    load_model,
+    load_tokenizer,
+    save_adapter,
+)
+
+BASE = Path("models/base")
+
+
+@pytest.fixture
+def params(workspace: Path) -> dict:
+    return load_params({"model": ModelParams, "lora": LoraParams})
+
+
+def adapters(model) -> dict:
+    return {name: p.requires_grad for name, p in model.named_parameters() if "lora_" in name}
+
+
+def test_an_adapter_is_continued_and_not_attached_twice(params: dict) -> None:
+    save_adapter(load_model(params["model"], BASE, lora=params["lora"], seed=1), Path("adapter"))
+    new = load_model(params["model"], BASE, lora=params["lora"], seed=1)
+    again = load_model(params["model"], BASE, adapter=Path("adapter"), lora=params["lora"], seed=1)
+    frozen = load_model(params["model"], BASE, adapter=Path("adapter"))
+    assert adapters(new) == adapters(again)
+    assert set(adapters(again).values()) == {True}
+    assert set(adapters(frozen).values()) == {False}
+    assert list(again.peft_config) == ["default"]
+
+
+def test_the_seed_decides_a_new_adapter(params: dict) -> None:
+    for name, seed in (("one", 1), ("same", 1), ("other", 2)):
+        save_adapter(load_model(params["model"], BASE, lora=params["lora"], seed=seed), Path(name))
+    assert files.digest(Path("one")) == files.digest(Path("same")) != files.digest(Path("other"))
+    config = files.read_json(Path("one/adapter_config.json"))
+    assert config["target_modules"] == sorted(params["lora"].targets)
+
+
+def test_four_bits_train_on_a_cpu(params: dict) -> None:
+    quantized = params["model"].model_copy(update={"load_in_4bit": True})
+    model = load_model(quantized, BASE, lora=params["lora"], seed=1)
+    weights = {type(p).__name__ for name, p in model.named_parameters() if name.endswith("base_layer.weight")}
+    assert weights == {"Params4bit"}
+    assert any(adapters(model).values())
+
+
+def test_unsloth_without_a_gpu_says_what_to_do(params: dict) -> None:
+    unsloth = params["model"].model_copy(update={"backend": "unsloth"})
+    with pytest.raises(UserError, match=r"model\.backend: unsloth can't be used here .*model\.backend: transformers"):
+        load_model(unsloth, BASE)
+
+
+def test_a_pointer_to_the_hub_is_followed_at_its_revision(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "base.json", {"kind": "hub", "repo_id": "org/model", "revision": "a" * 40})
+    assert base_location(tmp_path) == ("org/model", "a" * 40)
+
+
+def test_a_tokenizer_without_padding_is_refused(params: dict) -> None:
+    settings = files.read_json(BASE / "tokenizer_config.json")
+    del settings["pad_token"]
+    files.write_json(BASE / "tokenizer_config.json", settings)
+    with pytest.raises(UserError, match="no padding token"):
+        load_tokenizer(BASE)

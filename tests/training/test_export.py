@@ -1,0 +1,338 @@
+"""Merging, GGUF and the checks: against PEFT's own merge, ggml's own kernels and llama.cpp itself."""
+
+import ctypes
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from questions_gen import files
+from questions_gen.errors import UserError
+from questions_gen.training import export_checks as checks
+from questions_gen.training.export import check_formats, copy_adapter, write_formats
+from questions_gen.training.gguf_export import QWEN2_SPLIT, pre_tokenizer, write_gguf
+from questions_gen.training.merge import INDEX, base_files, merge, shard_names
+from tests import fake_hub
+from tests.fake_hub import FakeHub
+from tests.training.tiny_models import PARAMS, write_adapter, write_base
+
+hub = fake_hub.hub  # the fixture
+
+FORMATS = ["safetensors", "gguf-f16", "gguf-q8_0"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("models")
+    bases = {name: write_base(root / name, name) for name in ("llama", "qwen3")}
+    adapters = {f"{name}-adapter": write_adapter(root / f"{name}-adapter", base) for name, base in bases.items()}
+    return bases | adapters
+
+
+@pytest.fixture(scope="module")
+def exported(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("exported")
+    for name in ("llama", "qwen3"):
+        write_formats(FORMATS, PARAMS, models[name], models[f"{name}-adapter"], root / name)
+    return {name: root / name for name in ("llama", "qwen3")}
+
+
+def tensors(folder: Path) -> dict:
+    from safetensors.torch import load_file
+
+    return {name: value for shard in shard_names(folder) for name, value in load_file(folder / shard).items()}
+
+
+def merged_by_peft(base: Path, adapter: Path) -> dict:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    return PeftModel.from_pretrained(model, adapter).merge_and_unload().state_dict()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "dtype", "shard_size", "reason"),
+    [
+        ("llama", "float32", "1GB", "float32 is rounded to float16"),
+        ("qwen3", "bfloat16", "1GB", "bfloat16 stays bfloat16"),
+        ("llama", "float16", "60KB", "a model in shards"),
+    ],
+)
+def test_the_merge_is_pefts_rounded_once(tmp_path, architecture, dtype, shard_size, reason):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    base = write_base(tmp_path / "base", architecture, dtype=dtype, shard_size=shard_size)
+    adapter = write_adapter(tmp_path / "adapter", base)
+    merge(base, adapter, tmp_path / "merged")
+    kind = torch.bfloat16 if dtype == "bfloat16" else torch.float16
+    ours, theirs = tensors(tmp_path / "merged"), merged_by_peft(base, adapter)
+    assert ours.keys() == theirs.keys(), reason
+    assert all(torch.equal(ours[name], theirs[name].to(kind)) for name in ours), reason
+    changed = "model.layers.0.mlp.up_proj.weight"
+    assert not torch.equal(ours[changed].float(), tensors(base)[changed].float())
+    assert shard_names(tmp_path / "merged") == shard_names(base)
+    assert (len(shard_names(base)) > 1) == (tmp_path / "merged" / INDEX).exists() == (shard_size == "60KB")
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    assert loaded.dtype == kind
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"use_dora": True}, "use_dora"),
+        ({"use_rslora": True}, "use_rslora"),
+        ({"bias": "all"}, "bias"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
+        ({"rank_pattern": {"q_proj": 2}}, "rank_pattern"),
+    ],
+)
+def test_an_adapter_that_isnt_plain_lora_is_refused(tmp_path, models, settings, named):
+    adapter = write_adapter(tmp_path / "adapter", models["llama"], **settings)
+    with pytest.raises(UserError, match=named):
+        merge(models["llama"], adapter, tmp_path / "merged")
+
+
+def other_base(tmp_path, adapter):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(adapter / "adapter_model.safetensors")
+    renamed = {name.replace("layers.1.", "layers.7."): value for name, value in weights.items()}
+    save_file(renamed, adapter / "adapter_model.safetensors")
+
+
+def other_shape(tmp_path, adapter):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(adapter / "adapter_model.safetensors")
+    weights = {name: value[:-1].contiguous() if "lora_B" in name else value for name, value in weights.items()}
+    save_file(weights, adapter / "adapter_model.safetensors")
+
+
+def diverged(tmp_path, adapter):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(adapter / "adapter_model.safetensors")
+    save_file({name: value * 1e6 for name, value in weights.items()}, adapter / "adapter_model.safetensors")
+
+
+def cut_in_half(tmp_path, adapter):
+    path = adapter / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def quantised(tmp_path, adapter):
+    path = tmp_path / "base/config.json"
+    files.write_json(path, {**files.read_json(path), "quantization_config": {"quant_method": "bitsandbytes"}})
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (other_base, "layers.7.*base model lacks"),
+        (other_shape, "in the base model"),
+        (diverged, "isn't finite"),
+        (cut_in_half, "not a whole safetensors file"),
+        (quantised, "fetch.model"),
+    ],
+)
+def test_what_cant_be_merged_is_a_clear_error(tmp_path, models, damage, message):
+    shutil.copytree(models["llama"], tmp_path / "base")
+    shutil.copytree(models["llama-adapter"], tmp_path / "adapter")
+    damage(tmp_path, tmp_path / "adapter")
+    with pytest.raises(UserError, match=message):
+        merge(tmp_path / "base", tmp_path / "adapter", tmp_path / "merged")
+
+
+def test_a_model_of_the_hub_is_merged_at_its_pinned_revision(tmp_path, models, exported, hub: FakeHub):
+    content = {path.name: path.read_bytes() for path in models["llama"].iterdir() if path.name != "base.json"}
+    pinned = hub.put("model", "owner/tiny", {**content, "pytorch_model.bin": b"unused"})
+    hub.put("model", "owner/tiny", {"config.json": b"{}"})
+    files.write_json(tmp_path / "base/base.json", {"kind": "hub", "repo_id": "owner/tiny", "revision": pinned})
+    merge(base_files(tmp_path / "base"), models["llama-adapter"], tmp_path / "merged")
+    assert files.digest(tmp_path / "merged") == files.digest(exported["llama"] / "merged")
+    assert not [request for request in hub.requests if request.path.endswith(".bin")]
+
+
+def test_a_hub_that_fails_is_a_clear_error(tmp_path, hub: FakeHub):
+    files.write_json(tmp_path / "base/base.json", {"kind": "hub", "repo_id": "owner/tiny", "revision": "a" * 40})
+    with pytest.raises(UserError, match="fetch.model.repo_id: the files of owner/tiny"):
+        base_files(tmp_path / "base")
+
+
+def test_the_exported_adapter_names_no_folder_of_ours(tmp_path, models):
+    copy_adapter(models["llama"], models["llama-adapter"], tmp_path / "adapter")
+    assert files.read_json(tmp_path / "adapter/adapter_config.json")["base_model_name_or_path"] is None
+    pointer = {"kind": "hub", "repo_id": "owner/model", "revision": "a" * 40}
+    files.write_json(tmp_path / "base/base.json", pointer)
+    copy_adapter(tmp_path / "base", models["llama-adapter"], tmp_path / "again")
+    config = files.read_json(tmp_path / "again/adapter_config.json")
+    assert (config["base_model_name_or_path"], config["revision"]) == ("owner/model", "a" * 40)
+    assert files.digest(tmp_path / "again/adapter_model.safetensors") == files.digest(
+        models["llama-adapter"] / "adapter_model.safetensors"
+    )
+
+
+@pytest.mark.parametrize("kind", ["f16", "q8_0"])
+@pytest.mark.parametrize("architecture", ["llama", "qwen3"])
+def test_a_gguf_has_the_same_bytes_every_time(tmp_path, exported, architecture, kind):
+    write_gguf(exported[architecture] / "merged", tmp_path / "again.gguf", kind, "questions-gen")
+    assert files.digest(tmp_path / "again.gguf") == files.digest(exported[architecture] / f"gguf/model-{kind}.gguf")
+
+
+def test_q8_0_is_ggmls_own(tmp_path):
+    from gguf import GGMLQuantizationType
+    from gguf.quants import quantize
+
+    values = np.random.default_rng(0).normal(size=(64, 96)).astype(np.float32)
+    values[0] = 0
+    values[1] = np.arange(96) - 48  # quotients that end in a half, where the ways of rounding part
+    values[2] *= 1e-7
+    library = ctypes.CDLL(str(Path(importlib.util.find_spec("xllamacpp").origin).with_name("xllamacpp.abi3.so")))
+    chunk = library.ggml_quantize_chunk
+    chunk.restype = ctypes.c_size_t
+    chunk.argtypes = [ctypes.c_int, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 3, ctypes.c_void_p]
+    theirs = np.empty((64, 96 // 32 * 34), np.uint8)
+    chunk(int(GGMLQuantizationType.Q8_0), values.ctypes.data, theirs.ctypes.data, 0, 64, 96, None)
+    assert np.array_equal(quantize(values, GGMLQuantizationType.Q8_0), theirs)
+
+
+def test_a_gguf_holds_the_tokens_and_the_template(exported, models):
+    from gguf import GGUFReader
+
+    fields = GGUFReader(exported["qwen3"] / "gguf/model-f16.gguf").fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    assert tokens[:3] == ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    assert tokens[-1].startswith("[PAD"), "the embedding is longer than the vocabulary"
+    assert fields["tokenizer.ggml.pre"].contents() == "qwen2"
+    assert fields["tokenizer.ggml.eos_token_id"].contents() == 2
+    assert fields["tokenizer.chat_template"].contents() == (models["qwen3"] / "chat_template.jinja").read_text()
+
+
+DIGITS = {"type": "Digits", "individual_digits": True}
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
+SPLIT = {"type": "Split", "pattern": {"Regex": QWEN2_SPLIT}, "behavior": "Isolated", "invert": False}
+
+
+@pytest.mark.parametrize(
+    ("parts", "name", "reason"),
+    [
+        ([DIGITS, BYTES], "smollm", "SmolLM2's"),
+        ([SPLIT, {**BYTES, "use_regex": False}], "qwen2", "Qwen3's"),
+        ([BYTES], "gpt-2", "byte level alone"),
+        ([{**DIGITS, "individual_digits": False}, BYTES], None, "numbers whole"),
+        ([{**SPLIT, "pattern": {"Regex": r"\p{N}{1,3}"}}, BYTES], None, "another expression"),
+        ([{"type": "Metaspace"}], None, "sentencepiece"),
+    ],
+)
+def test_a_pre_tokenizer_is_known_or_refused(parts, name, reason):
+    description = {"type": "Sequence", "pretokenizers": parts}
+    if name is None:
+        with pytest.raises(UserError, match="pre-tokenizer"):
+            pre_tokenizer(description)
+    else:
+        assert pre_tokenizer(description) == name, reason
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "gemma3"}, "gemma3"),
+        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e6}}, "yarn"),
+    ],
+)
+def test_a_model_that_gguf_cant_hold_rightly_is_refused(tmp_path, exported, change, message):
+    shutil.copytree(exported["llama"] / "merged", tmp_path / "merged")
+    files.write_json(tmp_path / "merged/config.json", {**files.read_json(tmp_path / "merged/config.json"), **change})
+    with pytest.raises(UserError, match=f"export.formats.*{message}"):
+        write_gguf(tmp_path / "merged", tmp_path / "model.gguf", "f16", "name")
+
+
+def continuation(*rows: list[float]) -> checks.Continuation:
+    logprobs = np.log(np.array(rows, np.float32))
+    return checks.Continuation([1], logprobs.argmax(1).tolist(), logprobs)
+
+
+@pytest.mark.parametrize(
+    ("told", "agreement", "matches", "difference", "reason"),
+    [
+        ([{0: 0.7, 1: 0.2}, {1: 0.6, 2: 0.3}], 1.0, 1, 0.0, "the same"),
+        ([{0: 0.35, 1: 0.2}, {1: 0.6, 2: 0.3}], 1.0, 1, 0.6931, "half as likely, and still the likeliest"),
+        ([{0: 0.7, 1: 0.2}, {2: 0.6, 1: 0.3}], 0.5, 0, 0.6931, "another choice"),
+        ([{0: 0.7, 1: 0.2}, {2: 0.8, 0: 0.075}], 0.5, 0, 2.0794, "the reference's choice isn't among the likeliest"),
+    ],
+)
+def test_compare(told, agreement, matches, difference, reason):
+    reference = continuation([0.7, 0.2, 0.1], [0.1, 0.6, 0.3])
+    logs = [{token: float(np.log(p)) for token, p in position.items()} for position in told]
+    numbers = checks.compare([reference], [logs])
+    assert (numbers["argmax_agreement"], numbers["greedy_matches"]) == (agreement, matches), reason
+    assert numbers["largest_logprob_difference"] == pytest.approx(difference, abs=2e-4), reason
+    assert (numbers["prompts"], numbers["positions"]) == (1, 2)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen3"])
+def test_every_format_says_what_the_adapter_on_its_base_says(models, exported, architecture):
+    adapter = models[f"{architecture}-adapter"]
+    found = check_formats(FORMATS, PARAMS, models[architecture], adapter, exported[architecture], smoke_tokens=8)
+    assert list(found["formats"]) == FORMATS
+    for numbers in found["formats"].values():
+        assert numbers["positions"] == 3 * checks.TOKENS
+        assert numbers["largest_logprob_difference"] <= 0.01, "nats; measured: 0.006"
+        assert numbers["argmax_agreement"] >= 0.9, "of random weights, whose choices lead by little"
+    assert found["chat_template_alike"] is True
+    assert found["smoke"]["text"]
+    assert found["smoke"]["finish_reason"] in ("length", "stop")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_export_of_another_adapter_fails(tmp_path, models, exported, name):
+    other = write_adapter(tmp_path / "other", models["llama"], seed=3)
+    with pytest.raises(UserError, match=f"{name} isn't the model that was trained"):
+        check_formats([name], PARAMS, models["llama"], other, exported["llama"], smoke_tokens=8)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "difference", "agreement", "kept", "reason"),
+    [
+        ("float32", 0.05, 0.95, True, "at both limits"),
+        ("float32", 0.06, 1.0, False, "too far"),
+        ("float32", 0.01, 0.94, False, "too many other choices"),
+        ("float32", float("nan"), 1.0, False, "not a number"),
+        ("bfloat16", 0.06, 0.9, True, "bfloat16 rounds more"),
+        ("bfloat16", 0.6, 0.9, False, "too far even for that"),
+    ],
+)
+def test_a_file_beyond_its_limits_fails(dtype, difference, agreement, kept, reason):
+    numbers = {"largest_logprob_difference": difference, "argmax_agreement": agreement}
+    params = PARAMS.model_copy(update={"dtype": dtype})
+    if kept:
+        assert checks.judged("gguf-f16", numbers, params).items() >= numbers.items(), reason
+    else:
+        with pytest.raises(UserError, match="gguf-f16"):
+            checks.judged("gguf-f16", numbers, params)
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "thinking"),
+    [
+        ({"content": "Find $x$."}, "Find $x$.", None),
+        ({"content": "", "reasoning_content": "First"}, "", "First"),
+        ({"content": " \n"}, None, None),
+        ({"content": None}, None, None),
+    ],
+)
+def test_an_empty_answer_fails_the_smoke_test(monkeypatch, message, text, thinking):
+    answer = {"choices": [{"message": message, "finish_reason": "length"}]}
+    monkeypatch.setattr(checks, "post", lambda url, body: json.loads(json.dumps(answer)))
+    if text is None:
+        with pytest.raises(UserError, match="wrote nothing"):
+            checks.write_one_problem("http://127.0.0.1:1/v1", 8)
+    else:
+        told = {"text": text, "thinking": thinking, "finish_reason": "length"}
+        assert checks.write_one_problem("http://127.0.0.1:1/v1", 8) == told
