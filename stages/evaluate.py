@@ -30,13 +30,19 @@ ADAPTERS = {
 
 class EvaluateParams(Section):
     prompts: Count
+    samples: Count
+    """Completions of each prompt: a group, which is judged as one."""
     batch_size: Count
     """Completions sampled at once."""
     sampling: SamplingParams
 
 
-def summarise(completions: Sequence[Completion], verdicts: Sequence[Verdict]) -> dict:
-    """Rates and means over all completions; a reward's mean is over those that were judged, null without any."""
+def summarise(completions: Sequence[Completion], verdicts: Sequence[Verdict], limit: float) -> dict:
+    """Rates and means over all completions; a reward's mean is over those that were judged, null without any.
+
+    Contaminated is a problem that is a copy of a known one (8-gram containment, novelty.py) or nearer to one than
+    the similarity `limit`.
+    """
     names = sorted({name for verdict in verdicts for name in verdict.rewards})
     judged = {name: [v.rewards[name] for v in verdicts if v.rewards.get(name) is not None] for name in names}
     reasons = Counter(reason for verdict in verdicts for reason in verdict.reasons)
@@ -49,6 +55,7 @@ def summarise(completions: Sequence[Completion], verdicts: Sequence[Verdict]) ->
         "total": fmean(v.total for v in verdicts),
         "novelty_training": fmean(1 - v.similarity for v in verdicts),
         "copies": reasons["copy"],
+        "contamination_rate": fmean("copy" in v.reasons or v.known_similarity > limit for v in verdicts),
         "repeats": len(statements) - len(set(statements)),
         "tokens": fmean(c.tokens for c in completions),
     }
@@ -71,13 +78,18 @@ def work(
     known.add(problem.statement for problem in files.read_records(mixed / "problems.jsonl", Problem))
     judged_model = load_model(model, base, adapter=adapter if adapter.is_dir() else None)
     completions = generate(
-        judged_model, load_tokenizer(base), asked, evaluate.sampling, batch_size=evaluate.batch_size, seed=seed
+        judged_model,
+        load_tokenizer(base),
+        asked * evaluate.samples,
+        evaluate.sampling,
+        batch_size=evaluate.batch_size,
+        seed=seed,
     )
     verdicts = load_judge(rewards, mixed, known).judge(completions, asked)
     files.write_rows(evaluation / "prompts.jsonl", asked)
     files.write_rows(evaluation / "completions.jsonl", completions)
     files.write_rows(evaluation / "verdicts.jsonl", verdicts)
-    return Log(summarise(completions, verdicts))
+    return Log(summarise(completions, verdicts, rewards.similarity_limit))
 
 
 def stage(item: str) -> Stage:

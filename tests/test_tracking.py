@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -35,6 +36,8 @@ stage = Stage(name, {"seed": int}, {}, {}, work=print)
 with tracking.start(stage, {"seed": 7}, "hash-of-" + name) as tracker:
     for step in range(50):
         tracker.log_metrics({"loss": 1 / (step + 1), "odd name, with a comma": step, "missing": None}, step)
+    tracker.log_table("samples", [{"statement": "Find x.", "total": 0.5}, {"statement": "Why?", "total": 0.0}])
+    tracker.log_table("nothing", [])
     print("logged", "mlflow" in sys.modules, flush=True)
     if ending == "fail":
         raise UserError("data/x.jsonl: empty; fetch it again")
@@ -157,6 +160,13 @@ def test_each_attempt_is_a_run_with_all_its_points(tracked, stage, status):
     assert found.artifacts.startswith((tracked.home / "mlartifacts").as_uri())
 
 
+def test_a_table_is_an_artifact_of_the_run(tracked):
+    folder = Path(urlsplit(tracked.runs["sft"].artifacts).path)
+    assert [path.name for path in folder.iterdir()] == ["samples.json"]
+    table = files.read_json(folder / "samples.json")
+    assert table == {"columns": ["statement", "total"], "data": [["Find x.", 0.5], ["Why?", 0.0]]}
+
+
 def test_an_attempt_that_ended_says_how_long_it_took_and_what_it_needed(tracked):
     for stage in ("sft", "grpo"):
         ((_, seconds),) = tracked.runs[stage].points["wall_seconds"]
@@ -222,6 +232,9 @@ class Recorded:
 
     def log_metrics(self, values, step=None):
         self.metrics |= values
+
+    def log_table(self, name, rows):
+        raise AssertionError("this stage has no table")
 
     def close(self, status, tags):
         self.end = status, tags

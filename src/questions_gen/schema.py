@@ -78,4 +78,6 @@ class Verdict(Record):
     """Each reward in [0, 1]; None means "not judged"."""
     similarity: float = Field(ge=0, le=1)
     """Highest similarity to the history."""
+    known_similarity: float = Field(ge=0, le=1)
+    """Highest similarity to the known problems: training and evaluation."""
     total: float = Field(ge=0, le=1)

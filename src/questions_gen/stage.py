@@ -11,7 +11,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,9 +66,14 @@ class Tracker(Protocol):
 
     def log_metrics(self, values: Mapping[str, float], step: int | None = None) -> None: ...
 
+    def log_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None: ...
+
 
 class NoTracker:
     def log_metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Show nothing."""
+
+    def log_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Show nothing."""
 
 

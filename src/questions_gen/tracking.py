@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,6 +145,9 @@ class _Pipe:
         numbers = {name: float(value) for name, value in values.items() if value is not None}
         self._send({"metrics": numbers, "step": step or 0, "time": _now()})
 
+    def log_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._send({"table": name, "rows": list(rows)})
+
     def close(self, status: str, tags: Mapping[str, str]) -> None:
         self._send({"end": status, "tags": tags, "time": _now()})
         with suppress(OSError):
@@ -241,6 +244,9 @@ def _write(client: "MlflowClient", run: dict[str, str], messages: queue.SimpleQu
         while not messages.empty() and len(together) < MAX_METRICS:
             together.append(messages.get())
         _log_metrics(client, run["child"], [message for message in together if message and "metrics" in message])
+        for message in together:
+            if message and "table" in message:
+                _log_table(client, run["child"], message)
         ends = [message for message in together if message is None or "end" in message]
     end = ends[0] or {"end": "KILLED", "time": _now(), "tags": {}}
     for name, value in end["tags"].items():
@@ -259,6 +265,14 @@ def _log_metrics(client: "MlflowClient", run: str, messages: list[dict[str, Any]
     ]
     for first in range(0, len(rows), MAX_METRICS):
         client.log_batch(run, metrics=rows[first : first + MAX_METRICS])
+
+
+def _log_table(client: "MlflowClient", run: str, message: dict[str, Any]) -> None:
+    """As a table that the run's page shows; without rows there is none."""
+    rows = message["rows"]
+    if rows:
+        columns = {name: [row.get(name) for row in rows] for name in rows[0]}
+        client.log_table(run, columns, f"{message['table']}.json")
 
 
 def _git_tags() -> dict[str, str]:

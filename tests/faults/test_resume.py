@@ -28,37 +28,65 @@ def finish(process: subprocess.Popen) -> str:
     return output
 
 
-def kill_at(process: subprocess.Popen, stage: str, step: int) -> None:
-    """Kill the process as soon as its checkpoint of `step` begins to appear: torn as likely as not."""
+def kill_at(process: subprocess.Popen, stage: str, number: int) -> None:
+    """Kill the process as soon as the checkpoint that it writes as its `number`th begins to appear: torn, maybe."""
 
     def found() -> set[Path]:
-        return set(Path(".checkpoints", stage).glob(f"*/*/checkpoint-{step}"))
+        return set(Path(".checkpoints", stage).rglob("checkpoint-*"))
 
     earlier = found()
-    while found() <= earlier:
+    seen: set[Path] = set()
+    while len(seen) < number:
         assert process.poll() is None, process.communicate()[0].decode()
         time.sleep(0.001)
+        seen |= found() - earlier
     time.sleep(random.uniform(0, 0.1))
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
 
-@pytest.mark.parametrize(("stage", "last"), [("sft", 6), ("grpo", 4)])
-def test_a_killed_stage_ends_with_the_bytes_of_one_that_was_not(workspace: Path, stage: str, last: int) -> None:
+@pytest.mark.parametrize(
+    ("stage", "first", "last"),
+    [("sft", 1, 5), ("grpo", 1, 4), ("grpo", 2, 2)],
+    ids=["sft", "grpo", "grpo at the end of a round's policy steps"],
+)
+def test_a_killed_stage_ends_with_the_bytes_of_one_that_was_not(
+    workspace: Path, stage: str, first: int, last: int
+) -> None:
     if stage == "grpo":
         finish(start("sft"))
     finish(start(stage))
-    outputs = [Path("models") / stage, Path("logs") / f"{stage}.json"]
-    outputs += [Path("data/history")] if stage == "grpo" else []
-    expected = [files.digest(path) for path in outputs]
+    expected = digests(stage)
     shutil.rmtree(Path(".checkpoints"))
-    for path in outputs:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    step = random.randint(1, last - 1)
-    kill_at(start(stage), stage, step)
-    assert not outputs[0].exists()
+    remove_outputs(stage)
+    number = random.randint(first, last)
+    kill_at(start(stage), stage, number)
+    assert not Path("models", stage).exists()
     output = finish(start(stage))
-    assert [files.digest(path) for path in outputs] == expected, f"killed at checkpoint {step}:\n{output}"
+    assert digests(stage) == expected, f"killed at checkpoint {number}:\n{output}"
+
+
+def test_a_stage_killed_after_its_last_checkpoint_has_only_to_finish(workspace: Path) -> None:
+    finish(start("sft"))
+    expected = digests("sft")
+    remove_outputs("sft")
+    last = next(Path(".checkpoints").rglob("checkpoint-6")).stat().st_mtime_ns
+    finish(start("sft"))
+    assert digests("sft") == expected
+    assert next(Path(".checkpoints").rglob("checkpoint-6")).stat().st_mtime_ns == last, "nothing was trained again"
+
+
+def outputs(stage: str) -> list[Path]:
+    return [Path("models", stage), Path("logs", f"{stage}.json"), *([Path("data/history")] if stage == "grpo" else [])]
+
+
+def digests(stage: str) -> list[str]:
+    return [files.digest(path) for path in outputs(stage)]
+
+
+def remove_outputs(stage: str) -> None:
+    for path in outputs(stage):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def checkpoint(folder: Path, step: int) -> Path:

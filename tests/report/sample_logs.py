@@ -15,7 +15,10 @@ def sample_logs() -> dict[str, dict[str, Any]]:
             {"train_loss": 2.01234, "validation_loss": 1.712345, "validation_loss_before": 2.1876543},
             [{"step": step, "loss": 2.5 - step / 10, "learning_rate": 2e-4} for step in range(1, 5)],
         ),
-        "grpo": log({"reward": 0.213456}, [grpo_step(step) for step in range(1, 4)]),
+        "grpo": log(
+            {"reward": 0.213456, "groups": 3, "groups_without_spread": 1, "coordinated": {"conversations": 5}},
+            [grpo_step(step) for step in range(1, 4)],
+        ),
         "teach": log({"conversations": 6, "dropped": {"cut_off": 1}}),
         "distill": log(
             {"train_loss": 1.6, "validation_loss": 1.65, "validation_loss_before": 1.70},
@@ -47,6 +50,7 @@ def evaluation(number: int) -> dict[str, Any]:
             "total": 0.1 * number,
             "novelty_training": 0.654321,
             "copies": 0,
+            "contamination_rate": 0.125,
             "tokens": 77.5,
         }
     )

@@ -18,8 +18,10 @@ def test_the_sample_evaluation_is_of_the_shape_that_evaluate_writes():
     completion = Completion(
         id="c", prompt_id="p", text="What is 1?", statement="What is 1?", finish_reason="stop", tokens=5, seed=1
     )
-    verdict = Verdict(passed=True, rewards=dict.fromkeys(REWARDS, 0.5), similarity=0.25, total=0.5)
-    written = evaluate.summarise([completion], [verdict])
+    verdict = Verdict(
+        passed=True, rewards=dict.fromkeys(REWARDS, 0.5), similarity=0.25, known_similarity=0.25, total=0.5
+    )
+    written = evaluate.summarise([completion], [verdict], 0.85)
     assert set(sample_logs()["evaluate@sft"]["metrics"]) <= set(written)
     numbers = model_numbers({"evaluate@sft": {"metrics": written}}, "sft")
     assert [name for name, value in numbers.items() if value is None] == ["validation_loss", "teacher_overall"]

@@ -36,6 +36,12 @@ def test_a_seed_decides_every_token(model) -> None:
     assert [c.prompt_id for c in first] == ["p0", "p1", "p2", "p3", "p4"]
 
 
+def test_a_prompt_may_be_sampled_several_times(model) -> None:
+    twice = generate(model, load_tokenizer(Path("models/base")), prompts(2) * 2, SAMPLING, batch_size=3, seed=1)
+    assert [c.id for c in twice] == ["p0/0", "p1/0", "p0/1", "p1/1"]
+    assert twice[0].text != twice[2].text
+
+
 def test_batches_have_seeds_of_their_own(model) -> None:
     assert [completion.seed for completion in sample(model, 5, 10)] == [10, 10, 11, 11, 12]
 

@@ -10,7 +10,7 @@ from questions_gen.params import load_params
 from questions_gen.schema import Conversation
 from questions_gen.stage import Context, Log, NoTracker, RunParams
 from questions_gen.training.backend import LoraParams, ModelParams, load_model
-from questions_gen.training.sft import SupervisedParams, train
+from questions_gen.training.sft import SupervisedParams, supervised_trainer, train
 
 from ..conftest import tiny_conversations
 
@@ -25,6 +25,9 @@ class Record:
 
     def log_metrics(self, values, step=None) -> None:
         self.shown.append((step, dict(values)))
+
+    def log_table(self, name, rows) -> None:
+        raise AssertionError("supervised training has no table")
 
 
 def params(**changes) -> dict:
@@ -74,14 +77,13 @@ def test_the_prompt_is_not_trained_on(workspace: Path) -> None:
     """Another prompt of the same length changes nothing about which tokens count."""
     from transformers import AutoTokenizer
 
-    from questions_gen.training.sft import _trainer
-
     loaded = params()
-    context = Context(loaded["run"], NoTracker(), workspace / "checkpoints", workspace)
     rows = tiny_conversations(2)
     tokenizer = AutoTokenizer.from_pretrained("models/base")
     model = load_model(loaded["model"], Path("models/base"), lora=loaded["lora"], seed=7)
-    trainer = _trainer(context, loaded["sft"], loaded["model"], 7, model, tokenizer, rows, rows)
+    trainer = supervised_trainer(
+        loaded["sft"], loaded["model"], 7, model, tokenizer, rows, rows, output=workspace / "checkpoints"
+    )
     batch = next(iter(trainer.get_eval_dataloader()))
     for row, labels in zip(rows, batch["labels"], strict=True):
         assert tokenizer.decode(labels[labels != -100]) == f"{row.messages[-1].content}<|im_end|>\n"

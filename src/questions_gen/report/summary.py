@@ -37,7 +37,12 @@ def summarise(logs: Logs) -> Summary:
                 "conversations": number(logs, "mix", "rows.train"),
                 "dropped": number(logs, "mix", "dropped"),
             },
-            "grpo": {"reward": number(logs, "grpo", "reward")},
+            "grpo": {
+                "reward": number(logs, "grpo", "reward"),
+                "groups": number(logs, "grpo", "groups"),
+                "groups_without_spread": number(logs, "grpo", "groups_without_spread"),
+                "coordinated_conversations": number(logs, "grpo", "coordinated.conversations"),
+            },
             "teach": {
                 "conversations": number(logs, "teach", "conversations"),
                 "dropped": number(logs, "teach", "dropped"),
@@ -55,6 +60,7 @@ def model_numbers(logs: Logs, model: str) -> dict[str, Number]:
         **{name: number(logs, evaluate, f"rewards.{name}") for name in REWARDS},
         "novelty_training": number(logs, evaluate, "novelty_training"),
         "copies": number(logs, evaluate, "copies"),
+        "contamination_rate": number(logs, evaluate, "contamination_rate"),
         "teacher_overall": number(logs, judge, "mean.overall"),
     }
 

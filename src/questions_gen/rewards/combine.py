@@ -179,6 +179,7 @@ class Judge:
             reasons=tuple(reason for reason in REASONS if reason in reasons),
             rewards=rewards,
             similarity=max((n.similarity for n in history), default=0.0),
+            known_similarity=max((n.similarity for n in known), default=0.0),
             total=0.0 if reasons else min(1.0, factor * mean),
         )
 

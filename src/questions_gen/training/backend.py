@@ -4,6 +4,8 @@ Simplified on purpose: one device, one adapter at a time. An adapter is continue
 attached twice and never merged before export.
 """
 
+import gc
+import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -150,6 +152,35 @@ def save_adapter(model: Any, path: Path) -> None:
     """Write a PEFT adapter whose bytes depend on its weights and config alone."""
     model.save_pretrained(path, safe_serialization=True)
     (path / "README.md").unlink(missing_ok=True)
+    _sort_targets(path)
+
+
+def copy_adapter(source: Path, target: Path) -> None:
+    """Write the adapter at `source`, perhaps a trainer's checkpoint, as `save_adapter` would."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copyfile(source / name, target / name)
+    _sort_targets(target)
+
+
+def _sort_targets(path: Path) -> None:
+    """PEFT writes them in the order of a set."""
     config = files.read_json(path / "adapter_config.json")
-    config["target_modules"] = sorted(config["target_modules"])  # PEFT writes them in the order of a set
+    config["target_modules"] = sorted(config["target_modules"])
     files.write_json(path / "adapter_config.json", config)
+
+
+def load_weights(model: Any, adapter: Path) -> None:
+    """Give a model that has an adapter the weights of another one of the same shape."""
+    from peft import load_peft_weights, set_peft_model_state_dict
+
+    set_peft_model_state_dict(model, load_peft_weights(str(adapter), device="cpu"))
+
+
+def free_memory() -> None:
+    """Give back what a model left behind: trainers hold theirs in circles of references."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -67,7 +67,8 @@ def model_card(run: Run, exported: Path) -> str:
         "## Metrics",
         "Of problems sampled from the same held-out prompts with the same seeds. `gate_pass_rate` is the share that "
         "passes the gate, `total` the gated, weighted mean of the rewards, `copies` the number of exact copies of "
-        "known problems, `teacher_overall` the teacher's mean mark out of 5. A dash is a number that wasn't measured.",
+        "known problems, `contamination_rate` the share that is a copy or too near to one, `teacher_overall` the "
+        "teacher's mean mark out of 5. A dash is a number that wasn't measured.",
         _metrics_table(run.summary),
         "## Checks",
         _checks_text(run.checks),

@@ -5,7 +5,7 @@ a file that differs, a checkpoint is torn: it is skipped and removed.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ MANIFEST = "complete.json"
 def last_complete(folder: Path) -> Path | None:
     """The newest whole checkpoint in `folder`; torn ones are removed."""
     found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
-    for checkpoint in sorted(found, key=_step, reverse=True):
-        if _is_complete(checkpoint):
+    for checkpoint in sorted(found, key=checkpoint_step, reverse=True):
+        if is_complete(checkpoint):
             return checkpoint
         print(f"{checkpoint.name} is torn (the run was stopped while writing it): skipped", flush=True)
         shutil.rmtree(checkpoint)
@@ -32,11 +32,18 @@ def mark_complete(checkpoint: Path) -> None:
     files.write_json(checkpoint / MANIFEST, contents)
 
 
-def _step(checkpoint: Path) -> int:
+def checkpoint_step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
-def _is_complete(checkpoint: Path) -> bool:
+def logged_steps(checkpoint: Path, marker: str, keys: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What the trainer had logged at `checkpoint`: the rows that have `marker`, with our names for its `keys`."""
+    logged = files.read_json(checkpoint / "trainer_state.json")["log_history"]
+    return [{ours: row[theirs] for theirs, ours in keys.items() if theirs in row} for row in logged if marker in row]
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether the folder has a manifest and every file in it is as the manifest says."""
     try:
         contents = files.read_json(checkpoint / MANIFEST)
     except UserError:
@@ -60,14 +67,14 @@ def checkpoint_callback(save_state: Callable[[Path], None] | None = None) -> Any
     return Checkpoint()
 
 
-def tracking_callback(tracker: Tracker) -> Any:
-    """A trainer callback that shows each logged number on the tracker."""
+def tracking_callback(tracker: Tracker, first_step: int = 0) -> Any:
+    """A trainer callback that shows each logged number on the tracker; steps count on from `first_step`."""
     from transformers import TrainerCallback
 
     class Track(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: dict | None = None, **_: Any) -> None:
             numbers = {key: float(value) for key, value in (logs or {}).items() if isinstance(value, int | float)}
             if numbers:
-                tracker.log_metrics(numbers, state.global_step)
+                tracker.log_metrics(numbers, first_step + state.global_step)
 
     return Track()

@@ -1,5 +1,6 @@
 """Sampling completions from a model, in batches, with a seed that decides every token on the CPU."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
@@ -21,13 +22,24 @@ class SamplingParams(Section):
 def generate(
     model: Any, tokenizer: Any, prompts: Sequence[Prompt], sampling: SamplingParams, *, batch_size: int, seed: int
 ) -> list[Completion]:
-    """One completion a prompt, in the order of `prompts`; batch i is drawn with seed + i."""
+    """One completion a prompt, in the order of `prompts`; batch i is drawn with seed + i.
+
+    A prompt that is given several times is sampled as often: <its id>/0, <its id>/1 …
+    """
     from tqdm import tqdm
 
     completions: list[Completion] = []
+    sampled: Counter[str] = Counter()
     batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
     for number, batch in enumerate(tqdm(batches, desc="sampling", unit="batch")):
-        completions += _generate_batch(model, tokenizer, batch, sampling, seed + number)
+        for prompt, text, tokens, reason in _generate_batch(model, tokenizer, batch, sampling, seed + number):
+            name = f"{prompt.id}/{sampled[prompt.id]}"
+            sampled[prompt.id] += 1
+            completions.append(
+                parse_completion(
+                    id=name, prompt_id=prompt.id, text=text, finish_reason=reason, tokens=tokens, seed=seed + number
+                )
+            )
     return completions
 
 
@@ -44,7 +56,8 @@ def finish_reason(tokens: Sequence[int], ends: set[int]) -> FinishReason:
 
 def _generate_batch(
     model: Any, tokenizer: Any, prompts: Sequence[Prompt], sampling: SamplingParams, seed: int
-) -> Iterator[Completion]:
+) -> Iterator[tuple[Prompt, str, int, FinishReason]]:
+    """Each prompt with its completion's text, number of tokens and reason to end."""
     import torch
 
     texts = [_render(tokenizer, prompt) for prompt in prompts]
@@ -64,14 +77,7 @@ def _generate_batch(
         )
     for prompt, row in zip(prompts, output[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
         tokens = _until_end(row, ends)
-        yield parse_completion(
-            id=f"{prompt.id}/{seed}",
-            prompt_id=prompt.id,
-            text=tokenizer.decode(tokens, skip_special_tokens=True),
-            finish_reason=finish_reason(tokens, ends),
-            tokens=len(tokens),
-            seed=seed,
-        )
+        yield prompt, tokenizer.decode(tokens, skip_special_tokens=True), len(tokens), finish_reason(tokens, ends)
 
 
 def _render(tokenizer: Any, prompt: Prompt) -> str:

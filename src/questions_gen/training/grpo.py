@@ -1,12 +1,15 @@
 """Group-relative policy optimisation of an adapter with TRL: one prompt, `group_size` completions, one reward.
 
-The reward of a completion is its verdict's total: gate × weighted sum (rewards/combine.py). An error in a reward
-stops the run; it never becomes a score. A checkpoint is written only between generations, with the history and
-all rollouts so far, so that a killed run goes on as if nothing had happened.
+A run has rounds: policy steps on the three tasks, then the coordinated step (coordinated.py). The reward of a
+completion is its verdict's total, gate × weighted sum (rewards/combine.py), with weights that follow what still tells
+completions apart (rewards/weights.py). A checkpoint is written only between generations, with all rollouts so far, so
+that a killed run goes on as if nothing had happened.
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any, Literal
@@ -14,16 +17,34 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from questions_gen import files, prompts
-from questions_gen.answers import parse_completion
 from questions_gen.history import History
 from questions_gen.params import Count, Positive, Section, Share
 from questions_gen.problem import Features, features, similarity
 from questions_gen.rewards.combine import Judge
-from questions_gen.schema import Message, Problem, Prompt, VariationKind, Verdict
+from questions_gen.rewards.weights import DynamicWeights
+from questions_gen.schema import Message, Problem, Prompt, VariationKind
 from questions_gen.stage import Context, Log
-from questions_gen.training.backend import LoraParams, ModelParams, load_model, load_tokenizer, save_adapter
-from questions_gen.training.checkpoints import checkpoint_callback, last_complete, tracking_callback
-from questions_gen.training.generate import SamplingParams, end_tokens, finish_reason
+from questions_gen.training.backend import (
+    LoraParams,
+    ModelParams,
+    copy_adapter,
+    free_memory,
+    load_model,
+    load_tokenizer,
+)
+from questions_gen.training.checkpoints import (
+    checkpoint_callback,
+    checkpoint_step,
+    is_complete,
+    last_complete,
+    logged_steps,
+    mark_complete,
+    tracking_callback,
+)
+from questions_gen.training.coordinated import CoordinatedParams, coordinate
+from questions_gen.training.generate import SamplingParams, end_tokens
+from questions_gen.training.rollouts import GroupReward, samples, step_numbers, to_csv
+from questions_gen.training.sft import Optimizer
 
 KINDS: tuple[VariationKind, ...] = ("context_change", "parameter_change", "practical_application")
 NEIGHBOURS = 2
@@ -45,8 +66,10 @@ class TaskShares(Section):
 
 
 class GrpoParams(Section):
+    rounds: Count
+    """A round is policy steps and then the coordinated step."""
     steps: Count
-    """Policy steps: one generation and one update each."""
+    """Policy steps of a round: one generation and one update each."""
     groups: Count
     """Prompts a step."""
     group_size: Annotated[int, Field(ge=2)]
@@ -54,7 +77,7 @@ class GrpoParams(Section):
     batch_size: Count
     """Completions a device and forward pass of the update: it bounds the memory and changes no gradient."""
     learning_rate: Positive
-    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"]
+    optimizer: Optimizer
     loss: Literal["grpo", "dr_grpo", "dapo", "bnpo"]
     beta: Annotated[float, Field(ge=0)]
     """Weight of the KL term to the base model; 0 leaves it out."""
@@ -65,6 +88,8 @@ class GrpoParams(Section):
     checkpoint_steps: Count
     tasks: TaskShares
     sampling: SamplingParams
+    dynamic_weights: DynamicWeights
+    coordinated: CoordinatedParams
 
     @model_validator(mode="after")
     def _whole_batches(self) -> "GrpoParams":
@@ -114,68 +139,6 @@ def _neighbours(problem: Problem, problems: Sequence[Problem], known: Sequence[F
     return [problems[i].statement for _, i in ranked[:NEIGHBOURS]]
 
 
-class GroupReward:
-    """The judge as TRL's reward function; it keeps every rollout with its verdict, and fills the history."""
-
-    __name__ = "total"
-
-    def __init__(self, judge: Judge, history: History, drawn: Sequence[Prompt], ends: set[int], seed: int):
-        self.judge, self.history, self.ends, self.seed = judge, history, ends, seed
-        self.prompts = {prompt.id: prompt for prompt in drawn}
-        self.rollouts: list[dict[str, Any]] = []
-
-    def __call__(
-        self,
-        completions: list[list[dict[str, str]]],
-        completion_ids: list[list[int]],
-        prompt_id: list[str],
-        trainer_state: Any,
-        log_metric: Callable[[str, float], None],
-        **_: Any,
-    ) -> list[float]:
-        step = trainer_state.global_step + 1
-        parsed = [
-            parse_completion(
-                id=f"{prompt_id[i]}/{i}",
-                prompt_id=prompt_id[i],
-                text=completions[i][0]["content"],
-                finish_reason=finish_reason(completion_ids[i], self.ends),
-                tokens=len(completion_ids[i]),
-                seed=self.seed,
-            )
-            for i in range(len(completions))
-        ]
-        verdicts = self.judge.judge(parsed, [self.prompts[name] for name in prompt_id])
-        self._keep(
-            [
-                {"step": step, "completion": c.model_dump(mode="json"), "verdict": v.model_dump(mode="json")}
-                for c, v in zip(parsed, verdicts, strict=True)
-            ]
-        )
-        for name, value in summarise(verdicts).items():
-            log_metric(name, value)
-        return [verdict.total for verdict in verdicts]
-
-    def _keep(self, rollouts: list[dict[str, Any]]) -> None:
-        self.history.add(row["completion"]["statement"] for row in rollouts if row["verdict"]["passed"])
-        self.rollouts += rollouts
-
-    def save(self, folder: Path) -> None:
-        files.write_rows(folder / "rollouts.jsonl", self.rollouts)
-
-    def load(self, folder: Path) -> None:
-        """Take up the rollouts of a checkpoint; the history follows from them."""
-        self._keep(files.read_rows(folder / "rollouts.jsonl"))
-
-
-def summarise(verdicts: Sequence[Verdict]) -> dict[str, float]:
-    """Mean of each reward over those judged, and the gate's pass rate."""
-    names = sorted({name for verdict in verdicts for name in verdict.rewards})
-    judged = {name: [v.rewards[name] for v in verdicts if v.rewards.get(name) is not None] for name in names}
-    means = {name: fmean(values) for name, values in judged.items() if values}
-    return {"gate": fmean(v.passed for v in verdicts), **means}
-
-
 def train(
     context: Context,
     grpo: GrpoParams,
@@ -191,37 +154,126 @@ def train(
     adapter: Path,
     history_out: Path,
 ) -> Log:
-    """Go on from the adapter at `start` for `grpo.steps` policy steps; write the adapter and the history."""
+    """Go on from the adapter at `start` for `grpo.rounds` rounds; write the adapter, the rollouts and the history."""
+    drawn = draw_prompts(problems, grpo.tasks, grpo.rounds * grpo.steps * grpo.groups, seed)
+    reward = GroupReward(
+        judge,
+        history,
+        drawn,
+        seed,
+        base=judge.weights,
+        dynamic=grpo.dynamic_weights,
+        failed=context.checkpoints / "failed.jsonl",
+    )
+    steps: list[dict[str, Any]] = []
+    coordinated: Counter[str] = Counter()
+    for number in range(grpo.rounds):
+        folder = context.checkpoints / f"round-{number + 1}"
+        if not is_complete(folder / "end"):
+            _play_round(context, grpo, model_params, lora, seed, number, base, start, drawn, reward, folder)
+        reward.load(folder / "end")
+        start = folder / "end/adapter"
+        played = files.read_json(folder / "end/round.json")
+        steps += played["steps"]
+        coordinated += Counter(played["coordinated"])
+    copy_adapter(start, adapter)
+    reward.save(history_out)
+    files.write_rows(history_out / "problems.jsonl", history.rows())
+    table = samples(reward.rollouts)
+    files.write_text(history_out / "samples.csv", to_csv(table))
+    context.tracker.log_table("samples", table)
+    flat, groups = sum(row["groups_without_spread"] for row in steps), sum(row["groups"] for row in steps)
+    if flat:
+        print(f"grpo: {flat} of {groups} groups had no spread in their rewards and taught nothing", flush=True)
+    metrics = {
+        "completions": len(reward.policy_rows()),
+        "history": len(history.statements),
+        "groups": groups,
+        "groups_without_spread": flat,
+        "coordinated": {name: coordinated[name] for name in sorted(coordinated)},
+        **{name: fmean(row[name] for row in steps) for name in ("reward", "gate")},
+    }
+    return Log(metrics, steps)
+
+
+def _play_round(
+    context: Context,
+    grpo: GrpoParams,
+    model_params: ModelParams,
+    lora: LoraParams,
+    seed: int,
+    number: int,
+    base: Path,
+    start: Path,
+    drawn: Sequence[Prompt],
+    reward: GroupReward,
+    folder: Path,
+) -> None:
+    """Policy steps and the coordinated step; what they made lies in folder/end, whole or not at all."""
+    shutil.rmtree(folder / "end", ignore_errors=True)
+    reward.first_step = number * grpo.steps
+    asked = drawn[reward.first_step * grpo.groups : (reward.first_step + grpo.steps) * grpo.groups]
+    policy = _policy_steps(context, grpo, model_params, lora, seed + number, base, start, asked, reward, folder)
+    rows = [row for row in reward.policy_rows() if row["step"] > reward.first_step]
+    coordinated = coordinate(
+        context,
+        grpo.coordinated,
+        model_params,
+        lora,
+        grpo.sampling,
+        grpo.optimizer,
+        seed + number,
+        base=base,
+        start=policy,
+        rows=rows,
+        reward=reward,
+        output=folder / "supervised",
+        adapter=folder / "end/adapter",
+    )
+    reward.save(folder / "end")
+    steps = [_step_row(row, reward) for row in logged_steps(policy, "reward", STEP_KEYS)]
+    files.write_json(folder / "end/round.json", {"steps": steps, "coordinated": coordinated})
+    mark_complete(folder / "end")
+    for finished in ("policy", "supervised"):
+        shutil.rmtree(folder / finished, ignore_errors=True)
+
+
+def _policy_steps(
+    context: Context,
+    grpo: GrpoParams,
+    model_params: ModelParams,
+    lora: LoraParams,
+    seed: int,
+    base: Path,
+    start: Path,
+    asked: Sequence[Prompt],
+    reward: GroupReward,
+    folder: Path,
+) -> Path:
+    """The last checkpoint of a round's policy steps: an adapter, the rollouts, and what the trainer logged."""
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    drawn = draw_prompts(problems, grpo.tasks, grpo.steps * grpo.groups, seed)
-    model = load_model(model_params, base, adapter=start, lora=lora, seed=seed)
-    tokenizer = load_tokenizer(base)
-    reward = GroupReward(judge, history, drawn, end_tokens(model, tokenizer), seed)
-    rows = [{"prompt": [m.model_dump() for m in prompt.messages], "prompt_id": prompt.id} for prompt in drawn]
-    trainer = GRPOTrainer(
-        model=model,
-        reward_funcs=[reward],
-        args=GRPOConfig(**trainer_arguments(grpo, model_params, seed, context.checkpoints / "grpo")),
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-        callbacks=[checkpoint_callback(reward.save), tracking_callback(context.tracker)],
-    )
-    resume = last_complete(Path(trainer.args.output_dir))
+    output = folder / "policy"
+    resume = last_complete(output)
     if resume:
         reward.load(resume)
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    save_adapter(trainer.model, adapter)
-    reward.save(history_out)
-    files.write_rows(history_out / "problems.jsonl", history.rows())
-    steps = [_step_row(row) for row in trainer.state.log_history if "reward" in row]
-    metrics = {
-        "completions": len(reward.rollouts),
-        "history": len(history.statements),
-        **{name: fmean(row[name] for row in steps) for name in ("reward", "gate", "frac_reward_zero_std")},
-    }
-    return Log(metrics, steps)
+    if resume is None or checkpoint_step(resume) < grpo.steps:
+        model, tokenizer = load_model(model_params, base, adapter=start, lora=lora, seed=seed), load_tokenizer(base)
+        reward.ends = end_tokens(model, tokenizer)
+        rows = [{"prompt": [m.model_dump() for m in prompt.messages], "prompt_id": prompt.id} for prompt in asked]
+        trainer = GRPOTrainer(
+            model=model,
+            reward_funcs=[reward],
+            args=GRPOConfig(**trainer_arguments(grpo, model_params, seed, output)),
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            callbacks=[checkpoint_callback(reward.save), tracking_callback(context.tracker, reward.first_step)],
+        )
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        del model, trainer
+        free_memory()
+    return output / f"checkpoint-{grpo.steps}"
 
 
 def trainer_arguments(grpo: GrpoParams, model_params: ModelParams, seed: int, output: Path) -> dict[str, Any]:
@@ -273,11 +325,14 @@ def trainer_arguments(grpo: GrpoParams, model_params: ModelParams, seed: int, ou
 STEP_KEYS: Mapping[str, str] = {
     "completions/mean_length": "length",
     "completions/clipped_ratio": "cut_off",
-    **{name: name for name in ("step", "loss", "grad_norm", "reward", "reward_std", "frac_reward_zero_std", "entropy")},
-    **{name: name for name in ("gate", "difficulty", "novelty", "rigor", "diversity")},
+    "clip_ratio/region_mean": "clipped",
+    **{name: name for name in ("step", "loss", "grad_norm", "reward", "reward_std", "entropy")},
 }
-"""TRL's name of a logged number → ours."""
+"""TRL's name of a logged number → ours. The step counts from the round's first."""
 
 
-def _step_row(row: dict[str, Any]) -> dict[str, Any]:
-    return {ours: row[theirs] for theirs, ours in STEP_KEYS.items() if theirs in row}
+def _step_row(logged: dict[str, Any], reward: GroupReward) -> dict[str, Any]:
+    """What the trainer logged of a step, and what its rollouts say."""
+    step = reward.first_step + logged["step"]
+    rollouts = [row for row in reward.policy_rows() if row["step"] == step]
+    return {**logged, "step": step, **step_numbers(rollouts, reward.weights(step))}

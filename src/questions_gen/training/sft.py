@@ -14,9 +14,24 @@ from questions_gen.errors import UserError
 from questions_gen.params import Count, Positive, Section
 from questions_gen.schema import Conversation
 from questions_gen.stage import Context, Log
-from questions_gen.training.backend import LoraParams, ModelParams, load_model, load_tokenizer, save_adapter
-from questions_gen.training.checkpoints import checkpoint_callback, last_complete, tracking_callback
+from questions_gen.training.backend import (
+    LoraParams,
+    ModelParams,
+    load_model,
+    load_tokenizer,
+    load_weights,
+    save_adapter,
+)
+from questions_gen.training.checkpoints import (
+    checkpoint_callback,
+    checkpoint_step,
+    last_complete,
+    logged_steps,
+    tracking_callback,
+)
 from questions_gen.training.lengths import token_lengths
+
+Optimizer = Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"]
 
 
 class SupervisedParams(Section):
@@ -30,7 +45,7 @@ class SupervisedParams(Section):
     warmup_steps: Annotated[int, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"]
-    optimizer: Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"]
+    optimizer: Optimizer
     checkpoint_steps: Count
     """Optimizer steps between checkpoints."""
 
@@ -53,21 +68,34 @@ def train(
     The log has one row a step and the mean loss (nats a token) on `validation` before and after.
     Raises UserError when no row is left to train on or to validate with.
     """
-    kept, too_long = _fitting(base, rows, model_params.max_length)
-    checked, _ = _fitting(base, validation, model_params.max_length)
+    kept, too_long = fitting(base, rows, model_params.max_length)
+    checked, _ = fitting(base, validation, model_params.max_length)
     if not kept or not checked:
         raise UserError(
             f"nothing to train on: {len(kept)} of {len(rows)} rows and {len(checked)} of {len(validation)} validation "
             f"rows fit into model.max_length = {model_params.max_length} tokens; raise it or check the data"
         )
-    model = load_model(model_params, base, adapter=start, lora=lora, seed=seed)
-    trainer = _trainer(context, training, model_params, seed, model, load_tokenizer(base), kept, checked)
+    output = context.checkpoints / "supervised"
+    trainer = supervised_trainer(
+        training,
+        model_params,
+        seed,
+        load_model(model_params, base, adapter=start, lora=lora, seed=seed),
+        load_tokenizer(base),
+        kept,
+        checked,
+        output=output,
+        callbacks=[checkpoint_callback(), tracking_callback(context.tracker)],
+    )
     before = trainer.evaluate()["eval_loss"]
-    resume = last_complete(Path(trainer.args.output_dir))
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    resume = last_complete(output)
+    if resume and checkpoint_step(resume) == training.steps:
+        load_weights(trainer.model, resume)  # the trainer itself would go on beyond the last step
+    else:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     after = trainer.evaluate()["eval_loss"]
     save_adapter(trainer.model, adapter)
-    steps = [_step_row(row) for row in trainer.state.log_history if "loss" in row]
+    steps = logged_steps(output / f"checkpoint-{training.steps}", "loss", STEP_KEYS)
     metrics = {
         "rows": len(kept),
         "too_long": too_long,
@@ -77,6 +105,9 @@ def train(
         "train_loss": sum(row["loss"] for row in steps) / len(steps),
     }
     return Log(metrics, steps)
+
+
+STEP_KEYS = {name: name for name in ("step", "loss", "learning_rate", "grad_norm")}
 
 
 def trainer_arguments(training: SupervisedParams, model_params: ModelParams, seed: int, output: Path) -> dict[str, Any]:
@@ -113,31 +144,34 @@ def trainer_arguments(training: SupervisedParams, model_params: ModelParams, see
     }
 
 
-def _trainer(
-    context: Context,
+def supervised_trainer(
     training: SupervisedParams,
     model_params: ModelParams,
     seed: int,
     model: Any,
     tokenizer: Any,
     rows: Sequence[Conversation],
-    validation: Sequence[Conversation],
+    validation: Sequence[Conversation] = (),
+    *,
+    output: Path,
+    callbacks: Sequence[Any] = (),
 ) -> Any:
+    """TRL's trainer for `rows`; its checkpoints lie below `output`."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    arguments = trainer_arguments(training, model_params, seed, context.checkpoints / "supervised")
     return SFTTrainer(
         model=model,
-        args=SFTConfig(**arguments),
+        args=SFTConfig(**trainer_arguments(training, model_params, seed, output)),
         train_dataset=Dataset.from_list([_prompt_completion(row) for row in rows]),
-        eval_dataset=Dataset.from_list([_prompt_completion(row) for row in validation]),
+        eval_dataset=Dataset.from_list([_prompt_completion(row) for row in validation]) if validation else None,
         processing_class=tokenizer,
-        callbacks=[checkpoint_callback(), tracking_callback(context.tracker)],
+        callbacks=list(callbacks),
     )
 
 
-def _fitting(base: Path, rows: Sequence[Conversation], limit: int) -> tuple[list[Conversation], int]:
+def fitting(base: Path, rows: Sequence[Conversation], limit: int) -> tuple[list[Conversation], int]:
+    """The rows of at most `limit` tokens, and how many are longer."""
     lengths = token_lengths(base, rows)
     kept = [row for row, length in zip(rows, lengths, strict=True) if length <= limit]
     return kept, len(rows) - len(kept)
@@ -146,7 +180,3 @@ def _fitting(base: Path, rows: Sequence[Conversation], limit: int) -> tuple[list
 def _prompt_completion(row: Conversation) -> dict[str, list[dict[str, str]]]:
     messages = [message.model_dump() for message in row.messages]
     return {"prompt": messages[:-1], "completion": messages[-1:]}
-
-
-def _step_row(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: row[key] for key in ("step", "loss", "learning_rate", "grad_norm") if key in row}
