@@ -69,6 +69,8 @@ CASES = [
     ("propose.sampling.max_new_tokens=600", ["propose.sampling.max_new_tokens:"], "longer than the model takes"),
     ("evaluate.sampling.max_new_tokens=512", ["evaluate.sampling.max_new_tokens:"], "no room for the prompt"),
     ("export.smoke_tokens=512", ["export.smoke_tokens:"], "no room for the prompt"),
+    ("run.teacher.concurrency=0", ["run.teacher.concurrency:"], "nobody would ask"),
+    ("run.teacher.timeout=0.0", ["run.teacher.timeout:"], "no answer could come"),
     ("teacher.embedded=null", ["run.teacher.base_url:"], "nobody to ask"),
     ("fetch.evaluation_sets.0.source=chmap", ["fetch.evaluation_sets.0.source:"], "held out of nothing"),
 ]
