@@ -160,10 +160,10 @@ def _judge(completions: "list[Completion]") -> "list[Verdict]":
 
 
 def _prompt(completion: "Completion") -> "Prompt":
-    from questions_gen.prompts import problem_messages
-    from questions_gen.schema import Prompt
+    """A prompt that asks for no answer: a problem of one's own is judged without it."""
+    from questions_gen.schema import Message, Prompt
 
-    return Prompt(id=completion.prompt_id, task="problem", messages=problem_messages(None))
+    return Prompt(id=completion.prompt_id, task="problem", messages=(Message(role="user", content="A problem."),))
 
 
 def _json_line(completion: "Completion", verdict: "Verdict") -> str:

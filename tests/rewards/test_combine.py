@@ -3,6 +3,7 @@ import pytest
 from questions_gen import files
 from questions_gen.history import History
 from questions_gen.params import ParamsError, parse_params
+from questions_gen.prompts import problem_messages
 from questions_gen.rewards import difficulty
 from questions_gen.rewards.combine import NAMES, RewardParams, load_judge
 from questions_gen.schema import Problem
@@ -124,3 +125,20 @@ def test_weights_that_are_all_zero_are_refused():
 
 def test_without_a_model_difficulty_is_one_half():
     assert no_model().score(PRIMES) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "reasons", "why"),
+    [
+        ("Find all primes $p$ such that $p + 2$ divides $p^2 + 8$.", ("no_answer",), "asked for, and not given"),
+        ("Find all primes $p$ such that $p + 2$ divides $p^2 + 8$.\nAnswer: \\boxed{2}", (), "given"),
+        ("Prove that $p + 2$ divides $p^2 + 8$ for only finitely many primes $p$.", (), "a proof has none"),
+    ],
+)
+def test_an_answer_that_the_prompt_asks_for_must_be_there(text, reasons, why):
+    done = completion(text)
+    asked = prompt(messages=problem_messages("number theory"))
+    (verdict,) = judge().judge([done], [asked])
+    assert verdict.reasons == reasons, why
+    (verdict,) = judge().judge([done], [prompt()])
+    assert verdict.reasons == (), "nobody asked for it"

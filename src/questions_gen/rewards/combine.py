@@ -4,6 +4,8 @@
 
 `penalty` is `penalty_factor` for a problem that is nearer than `similarity_limit` to the history or to a known
 problem, else 1. A variation isn't compared with its own original there; it has a check of its own (variation.py).
+A completion whose prompt asks for the line with the answer is refused without one, unless it asks for a proof: a policy
+that may leave it out soon does.
 """
 
 from collections import defaultdict
@@ -18,11 +20,12 @@ from questions_gen import files
 from questions_gen.history import History, Neighbour
 from questions_gen.params import Count, Section
 from questions_gen.problem import Features, Index, features, similarity
+from questions_gen.prompts import FORM
 from questions_gen.rewards import difficulty, variation
 from questions_gen.rewards.core import core
 from questions_gen.rewards.difficulty import DifficultyModel
 from questions_gen.rewards.diversity import diversity
-from questions_gen.rewards.gate import MAX_CHARACTERS, REASONS, reasons_against
+from questions_gen.rewards.gate import MAX_CHARACTERS, REASONS, asks_for_proof, reasons_against
 from questions_gen.rewards.novelty import is_copy, novelty
 from questions_gen.rewards.rigor import rigor
 from questions_gen.rewards.text import Text
@@ -68,6 +71,7 @@ class _Read(NamedTuple):
 
     reasons: tuple[str, ...]
     statement: str
+    answer: str | None
     core: Text
     core_features: Features
     whole_features: Features
@@ -116,7 +120,7 @@ class Judge:
         reasons = reasons_against(completion)
         statement = completion.statement[:MAX_CHARACTERS]
         text = Text(core(statement) if len(completion.statement) <= MAX_CHARACTERS else statement)
-        return _Read(reasons, statement.strip(), text, features(text.statement), features(statement))
+        return _Read(reasons, statement.strip(), completion.answer, text, features(text.statement), features(statement))
 
     def _nearest_known(self, queries: Sequence[Features]) -> list[Neighbour]:
         values, places = self.known.nearest_features(queries)
@@ -162,6 +166,8 @@ class Judge:
             reasons.add("copy")
         if prompt.original is not None and statement:
             reasons |= set(variation.reasons_against(prompt.kind, statement, prompt.original))
+        if FORM in prompt.messages[-1].content and read.answer is None and not asks_for_proof(read.core):
+            reasons.add("no_answer")
         neighbours = [n.similarity for n in (*history, *known) if not self._is_of_original(n, prompt)]
         rewards: dict[str, float | None] = dict.fromkeys(NAMES)
         if statement and len(statement) <= MAX_CHARACTERS and "too_long" not in reasons:

@@ -3,7 +3,8 @@
 
 gate(completion) = 1 if reasons_against(completion) is empty, else 0. The rules look at the form of the text
 (delimiters, grammar of function words, what is asked, what stands after the asking), never at a list of known
-fakes. Copies and failed variations are told in novelty.py and variation.py, with reasons of the same list.
+fakes. Copies and failed variations are told in novelty.py and variation.py, a missing answer where it was asked for in
+combine.py, with reasons of the same list.
 
 Sources: repetition after Gopher (Rae et al. 2021, appendix A1.1, https://arxiv.org/abs/2112.11446), as datatrove's
 `gopher_repetition_filter`; the rest is ours, measured on OlympiadBench, OlymMATH, IMO, CHAMP and GSM8K
@@ -46,6 +47,7 @@ Reason = Literal[
     "undefined_symbols",
     "contradiction",
     "trivial",
+    "no_answer",
     "copy",
     "not_the_declared_variation",
 ]
@@ -137,6 +139,9 @@ _CHOICE = re.compile(
     r"(?:^|[\s(\[,;$])(?:\(?(?:[A-Ea-e]|[ivx]{1,3}|[1-5]|I{1,3}|IV|V)[).:]|\\text(?:bf)?\s?\{\(?[A-E]\)?|\\item|[-*•]\s)",
     re.MULTILINE,
 )
+_PROOF = re.compile(
+    r"\b(?:prove|show|disprove|demonstrate|verify|justify|establish|deduce|derive|explain)\b", re.IGNORECASE
+)
 _FIGURE = re.compile(
     r"\b(?:(?:figure|diagram|picture|image|graph|chart|table) (?:below|above|to the (?:right|left)|shown|provided|given)|(?:shown|given|depicted|pictured|illustrated|see|seen) (?:in|on) the (?:figure|diagram|picture|image|graph|chart|sketch)|(?:see|refer to|consider) the (?:figure|diagram|picture|image)|shown below|pictured below)\b",
     re.IGNORECASE,
@@ -163,6 +168,11 @@ def reasons_against(completion: Completion) -> tuple[str, ...]:
 def judge_statement(text: Text) -> set[str]:
     """The reasons that the text alone gives."""
     return {reason for reason, rule in _RULES.items() if rule(text)}
+
+
+def asks_for_proof(text: Text) -> bool:
+    """Whether what is asked for is an argument, which has no answer to box."""
+    return any(_PROOF.search(text.sentences[place]) for place in text.asks)
 
 
 def _empty(text: Text) -> bool:
