@@ -39,13 +39,18 @@ def test_difficulty_ranks_within_champ_better_than_length(model):
     assert model.quality["rank_correlation"] > model.quality["length_alone"]
 
 
-def test_padding_300_real_problems_does_not_inflate_difficulty(reference, model):
-    texts = [real.statement for real in reference.reals(300, seed=6)]
-    base = np.array([model.score(text) for text in texts])
+def test_padding_300_real_problems_inflates_neither_difficulty_nor_total(reference, model):
+    texts = [real.statement for real in reference.reals(400, seed=6)]
+    judge = benchmark.new_judge(model, history=texts[300:], known=[p.statement for p in reference.champ], size=100)
+    base = benchmark.verdicts(judge, [(text, "stop") for text in texts[:300]])
     for name, pad in PADDINGS.items():
-        change = np.array([model.score(pad(text)) for text in texts]) - base
-        assert np.quantile(change, 0.99) <= 0.05, name
-        assert change.mean() <= 0.01, name
+        padded = benchmark.verdicts(judge, [(pad(text), "stop") for text in texts[:300]])
+        pairs = [(before, after) for before, after in zip(base, padded, strict=True) if before.passed]
+        harder = np.array([after.rewards["difficulty"] - before.rewards["difficulty"] for before, after in pairs])
+        richer = np.array([after.total - before.total for before, after in pairs])
+        assert np.quantile(harder, 0.99) <= 0.05, name
+        assert np.quantile(richer, 0.99) <= 0.02, name
+        assert richer.max() <= 0.08, name
 
 
 def test_near_duplicates_stand_out(reference):

@@ -12,7 +12,9 @@ PRIMES = "Let $p$ and $q$ be prime numbers with $p + q = 60$. Find all possible 
 CIRCLE = "A circle of radius 5 touches two sides of a square with side 12. How far apart are their centres?"
 
 
-@pytest.mark.parametrize(("similarities", "expected"), [([], 1.0), ([0.25, 0.5], 0.5), ([1.0, 0.1], 0.0)])
+@pytest.mark.parametrize(
+    ("similarities", "expected"), [([], 1.0), ([0.25, 0.5], 1.0), ([0.75], 0.5), ([1.0, 0.1], 0.0)]
+)
 def test_novelty_is_the_distance_to_the_nearest(similarities, expected):
     assert novelty(similarities) == expected
 

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 from questions_gen.rewards.latex import MATH
-from questions_gen.rewards.text import KEYWORDS, NUMBER_WORDS, Text, formula_symbols, is_keyword
+from questions_gen.rewards.text import KEYWORDS, NUMBER_WORDS, Text, asks, formula_symbols, is_keyword
 
 _COMMON = frozenset(
     "a about above after again all also an and any are as at be because been before being below between both but by can could did do does doing down during each every few for from further given had has have having "
@@ -40,6 +40,8 @@ _MONEY = re.compile(
     r"\$\s?\.?\d|\b(?:dollars?|cents?|cost|costs|price|prices|pay|pays|paid|spend|spent|earn|earns|profit|change|save|saved)\b",
     re.IGNORECASE,
 )
+_UNSTOPPED = re.compile(rf"(?<={re.escape(MATH)})\s+(?=[A-Z][a-z]+ [a-z]|{re.escape(MATH)}(?:\s|\Z))")
+"""Where a sentence ends with a displayed formula and no stop, and another begins."""
 _DIGIT = re.compile(r"\d")
 _NAME = re.compile(r"(?<![A-Za-z\\])[A-Z]{2,6}(?![a-z])")
 
@@ -55,11 +57,13 @@ def core(statement: str) -> str:
     if len(once) < len(statement):
         return core(once)
     text = Text(statement)
-    if not text.asks:
-        return statement
     formulas = iter(text.formulas)
-    parts = [(sentence, [next(formulas, "") for _ in range(sentence.count(MATH))]) for sentence in text.sentences]
-    roots = [place for place in text.asks if _substantial(*parts[place])] or list(text.asks)
+    sentences = [part for sentence in text.sentences for part in _UNSTOPPED.split(sentence)]
+    parts = [(sentence, [next(formulas, "") for _ in range(sentence.count(MATH))]) for sentence in sentences]
+    asking = [place for place, sentence in enumerate(sentences) if asks(sentence)]
+    if not asking:
+        return statement
+    roots = [place for place in asking if _substantial(*parts[place])] or asking
     kept = _joined(parts, roots)
     unique: dict[str, None] = {}
     for place in kept:
@@ -90,11 +94,22 @@ def _joined(parts: list[tuple[str, list[str]]], roots: list[int]) -> list[int]:
         if not _REMARK.match(sentence) and _WORD.search(sentence.replace(MATH, ""))
     }
     kept = _grown(set(roots), free, links)
-    if (
-        kept == set(roots) and roots[0] - 1 in free and _BACK.search(parts[roots[0]][0])
-    ):  # "Find its area.": the sentence before is meant
-        kept = _grown(kept | {roots[0] - 1}, free, links)
+    if kept == set(roots) and _BACK.search(parts[roots[0]][0]):  # "Find its area.": a sentence before is meant
+        kept = _grown(kept | _meant(parts, free, roots[0]), free, links)
     return sorted(kept)
+
+
+def _meant(parts: list[tuple[str, list[str]]], free: set[int], root: int) -> set[int]:
+    """The sentence that a backward pointing one means: with formulas if it has some, then with most of its words."""
+    asked, formulas = parts[root]
+    words = set(_WORD.findall(asked.lower()))
+
+    def likeness(place: int) -> tuple[bool, int, int]:
+        sentence, own = parts[place]
+        return bool(own) >= bool(formulas), len(words & set(_WORD.findall(sentence.lower()))), place
+
+    before = [place for place in free if place < root]
+    return {max(before, key=likeness)} if before else set()
 
 
 def _grown(kept: set[int], free: set[int], links: list[set[str]]) -> set[int]:

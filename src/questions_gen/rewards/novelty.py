@@ -1,6 +1,7 @@
 """How new a problem is, and whether it is a copy.
 
-novelty = 1 − highest similarity to the history and to the known problems (training and evaluation), in [0, 1].
+novelty = min(1, 2 · (1 − s)), s being the highest similarity to the history and to the known problems (training and
+evaluation); in [0, 1].
 Similarity is the cosine of problem.py; it is taken of the core of the statement (core.py), whichever of core and
 whole text is nearer, so that padding an old problem doesn't make a new one. All completions of a call are
 compared with the index at once; nothing is fitted.
@@ -15,6 +16,8 @@ from collections.abc import Sequence
 
 from questions_gen.problem import features, ngrams, similarity, words
 
+UNRELATED = 0.5
+"""Similarity below which two problems have no more in common than any two: being still less alike earns nothing."""
 COPY_SIMILARITY = 0.85
 COPY_CONTAINMENT = 0.7
 """Share of the statement's runs of eight words that stand in the other one too."""
@@ -24,8 +27,8 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 def novelty(similarities: Sequence[float]) -> float:
-    """1 − the highest of the similarities; 1 without any."""
-    return 1.0 - min(1.0, max(similarities, default=0.0))
+    """2 · (1 − the highest of the similarities), at most 1; 1 without any."""
+    return min(1.0, (1.0 - min(1.0, max(similarities, default=0.0))) / (1.0 - UNRELATED))
 
 
 def is_copy(statement: str, other: str) -> bool:

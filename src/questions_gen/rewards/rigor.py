@@ -4,7 +4,7 @@
 rigor = mean of four parts, each in [0, 1]:
 - defined: share of the one-letter symbols that are introduced ("let $n$", "integers $a, b$", "triangle $ABC$", an
   equation) or bound (a sum's index, a function's argument); without symbols 1 if domains or conditions are stated, else 0
-- domains: 1 if the text says of what kind its quantities are (integers, reals, a triangle, units …)
+- domains: 1 if the text says of what kind its quantities are (integers, reals, a triangle, units, things counted)
 - conditions: 1 if it states a condition (an equation, an inequality, "such that", "if", numbers of a setting)
 - asked: 1 for one question with a definite object ("find all …", "the number of …", "prove that"), 1/2 otherwise
 The parts are yes-or-no or shares, so repeating a phrase earns nothing. The text is the core of the statement.
@@ -39,7 +39,7 @@ _CONSTANTS = frozenset("eipdm")
 
 def rigor(text: Text) -> float:
     """In [0, 1]; see the module."""
-    domains = bool(_KINDS.search(text.statement))
+    domains = bool(_KINDS.search(text.statement)) or (not text.symbols and text.quantities >= 2)
     conditions = bool(_CONDITIONS.search(text.statement)) or text.quantities >= 2
     asked = [text.sentences[place] for place in text.asks]
     definite = 1.0 if asked and any(_DEFINITE.search(sentence) for sentence in asked) else 0.5 if asked else 0.0
