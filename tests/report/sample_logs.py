@@ -9,7 +9,11 @@ from questions_gen.report.summary import MODELS
 def sample_logs() -> dict[str, dict[str, Any]]:
     logs: dict[str, dict[str, Any]] = {
         "mix": log(
-            {"rows": {"mixed": 275, "train": 243, "validation": 27}, "dropped": {"too_long": 3, "near_duplicate": 2}}
+            {
+                "rows": {"mixed": 275, "train": 243, "validation": 27},
+                "dropped": {"too_long": 3, "near_duplicate": 2},
+                "difficulty": {"rank_correlation": 0.2625, "length_alone": 0.18},
+            }
         ),
         "sft": log(
             {"train_loss": 2.01234, "validation_loss": 1.712345, "validation_loss_before": 2.1876543},

@@ -44,7 +44,7 @@ def test_each_models_validation_loss_is_the_one_measured_on_it():
 
 def test_stages_count_what_they_kept_and_dropped():
     assert summarise(sample_logs())["stages"] == {
-        "mix": {"conversations": 243, "dropped": 5},
+        "mix": {"conversations": 243, "dropped": 5, "difficulty_rank_correlation": 0.2625},
         "grpo": {"reward": 0.2135, "groups": 3, "groups_without_spread": 1, "coordinated_conversations": 5},
         "teach": {"conversations": 6, "dropped": 1},
     }

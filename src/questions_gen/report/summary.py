@@ -36,6 +36,7 @@ def summarise(logs: Logs) -> Summary:
             "mix": {
                 "conversations": number(logs, "mix", "rows.train"),
                 "dropped": number(logs, "mix", "dropped"),
+                "difficulty_rank_correlation": number(logs, "mix", "difficulty.rank_correlation"),
             },
             "grpo": {
                 "reward": number(logs, "grpo", "reward"),
