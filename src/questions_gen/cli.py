@@ -3,8 +3,9 @@
     questions-gen profile list
     questions-gen profile use qwen3-14b sft.steps=200
     questions-gen score problems.jsonl --json
+    questions-gen teacher stats | verify | show KEY | seal
 
-Exit codes: 0 fine · 1 a problem's gate is closed · 2 bad input, which the error names.
+Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damaged · 2 bad input, which the error names.
 """
 
 import sys
@@ -32,6 +33,10 @@ app = typer.Typer(
 )
 profile = typer.Typer(help="The files of values that make params.yaml.", no_args_is_help=True)
 app.add_typer(profile, name="profile")
+
+
+teacher = typer.Typer(help="The teacher's stored answers: they were paid for once.", no_args_is_help=True)
+app.add_typer(teacher, name="teacher")
 
 
 @contextmanager
@@ -88,6 +93,61 @@ def _find_problems(values: dict) -> list[str]:
     from stages.check import find_problems
 
     return find_problems(values)
+
+
+@teacher.command("stats")
+@_told()
+def teacher_stats() -> None:
+    """Count what is stored: answers, failures by reason, tokens."""
+    from questions_gen.stage import home
+    from questions_gen.teacher.sealing import stats
+
+    for name, value in stats(home()).items():
+        shown = ", ".join(f"{key} {count}" for key, count in value.items()) if isinstance(value, dict) else value
+        typer.echo(f"{name:<12} {shown}")
+
+
+@teacher.command("verify")
+@_told()
+def teacher_verify() -> None:
+    """Check that every stored row is whole and stands under its request's key. Ends with code 1 if one isn't."""
+    from questions_gen.stage import home
+    from questions_gen.teacher.sealing import verify
+
+    whole, damaged = verify(home())
+    for damage in damaged:
+        typer.echo(f"{damage.path}, line {damage.line}: {damage.cause}")
+    typer.echo(f"{whole} rows are whole, {len(damaged)} are not")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@teacher.command("show")
+@_told()
+def teacher_show(key: Annotated[str, typer.Argument(help="the key, or as much of it as tells it apart")]) -> None:
+    """Print a stored request and its answer."""
+    from questions_gen.stage import home
+    from questions_gen.teacher.sealing import find
+
+    typer.echo(find(home(), key).model_dump_json(indent=2))
+
+
+@teacher.command("seal")
+@_told()
+def teacher_seal() -> None:
+    """Sort the stored answers into data/teacher_store and version them with DVC; `dvc push` then shares them."""
+    import subprocess
+
+    from questions_gen.stage import home
+    from questions_gen.teacher.sealing import seal
+    from questions_gen.teacher.store import SEALED
+
+    root = home()
+    count = seal(root)
+    done = subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", str(SEALED)], cwd=root)
+    if done.returncode:
+        raise UserError(f"{SEALED}: the answers are sealed, but `dvc add {SEALED}` failed; run it in {root}")
+    typer.echo(f"{count} answers are sealed in {SEALED}; next: git add {SEALED}.dvc, commit, dvc push")
 
 
 @app.command()

@@ -24,6 +24,7 @@ from questions_gen import files
 from questions_gen.errors import UserError
 
 FOLDER = Path(".teacher")
+ANSWERS, FAILURES = FOLDER / "answers.jsonl", FOLDER / "failures.jsonl"
 SEALED = Path("data/teacher_store")
 KEY_VERSION = 1
 """Raised when stored answers may no longer be taken for answers to the same request."""
@@ -165,8 +166,8 @@ class Store:
     """All answers that there are."""
 
     def __init__(self, home: Path):
-        self._answers = Journal(home / FOLDER / "answers.jsonl", Answer)
-        self._failures = Journal(home / FOLDER / "failures.jsonl", Failure)
+        self._answers = Journal(home / ANSWERS, Answer)
+        self._failures = Journal(home / FAILURES, Failure)
         self._sealed = {answer.key: answer for answer in _read_sealed(home / SEALED)}
 
     def find(self, key: str) -> Answer | None:
@@ -183,6 +184,14 @@ class Store:
         noted = [(entry, {"attempt": attempt, "time": time}) for entry, attempt in entries]
         self._answers.append([(entry, note) for entry, note in noted if isinstance(entry, Answer)])
         self._failures.append([(entry, note) for entry, note in noted if isinstance(entry, Failure)])
+
+
+def journal_rows(path: Path, kind: type[Kind]) -> Iterator[tuple[int, Kind | None]]:
+    """Each line of a journal with its number, from 1; None for a damaged one. A file that isn't there has no lines."""
+    if path.exists():
+        with open(path, "rb") as handle:
+            for number, line in enumerate(handle, 1):
+                yield number, _parse(line, kind)
 
 
 def _last_line_start(handle: Any, size: int) -> int:
