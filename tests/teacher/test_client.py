@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.stage import TeacherRun
 from questions_gen.teacher import client as client_module
@@ -18,8 +19,9 @@ from questions_gen.teacher.answers import Evaluation, parse, text_limits
 from questions_gen.teacher.client import Client, Dropped, Missing, Unreachable
 from questions_gen.teacher.connection import Connection, Endpoint, retry_after
 from questions_gen.teacher.prompts import TeacherParams, evaluation_request
+from questions_gen.teacher.sealing import seal
 from questions_gen.teacher.session import consult
-from questions_gen.teacher.store import Store
+from questions_gen.teacher.store import SEALED, Store
 from tests.fake_teacher import PASSING_FAULTS, FakeTeacher
 
 KEY = "sk-a-key-that-must-appear-nowhere"
@@ -126,6 +128,19 @@ def test_no_more_are_under_way_than_allowed_and_that_many_are(tmp_path: Path) ->
     assert server.most_at_once == 8
 
 
+def test_many_requests_at_once_take_little_more_time_than_one(tmp_path: Path) -> None:
+    with FakeTeacher(latency=0.2) as server:
+        began = time.monotonic()
+        ask_all(tmp_path / "one", server.base_url, [f"p{n}" for n in range(8)], concurrency=1)
+        alone = (time.monotonic() - began) / 8
+        began = time.monotonic()
+        results, _ = ask_all(tmp_path / "many", server.base_url, [f"p{n}" for n in range(64)], concurrency=64)
+        together = (time.monotonic() - began) / 64
+    assert all(isinstance(result, Evaluation) for result in results)
+    print(f"64 at once: {alone / together:.1f} times the sequential rate")
+    assert alone / together >= 15, "30 on a machine that does nothing else"
+
+
 def test_refresh_asks_again_and_the_new_answer_counts(tmp_path: Path) -> None:
     answers = iter(["1", "2"])
 
@@ -212,6 +227,8 @@ def test_two_hundred_requests_and_many_faults_give_the_same_store_as_none(
         expected, _ = ask_all(tmp_path / "calm", server.base_url, statements, concurrency=32)
     assert results == expected
     assert stored(tmp_path / "faults") == stored(tmp_path / "calm")
+    assert seal(tmp_path / "faults") == seal(tmp_path / "calm") == 200
+    assert files.digest(tmp_path / "faults" / SEALED) == files.digest(tmp_path / "calm" / SEALED)
     said = caplog.text + "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
     assert "bad luck with Bearer ***" in said
     assert KEY not in said
