@@ -138,7 +138,7 @@ def test_many_requests_at_once_take_little_more_time_than_one(tmp_path: Path) ->
         together = (time.monotonic() - began) / 64
     assert all(isinstance(result, Evaluation) for result in results)
     print(f"64 at once: {alone / together:.1f} times the sequential rate")
-    assert alone / together >= 15, "30 on a machine that does nothing else"
+    assert alone / together >= 8, "above 30 on a machine that does nothing else"
 
 
 def test_refresh_asks_again_and_the_new_answer_counts(tmp_path: Path) -> None:
