@@ -26,11 +26,17 @@ async def score(teacher: Teacher, completion: Completion) -> Evaluation | str:
         return error.reason
 
 
-def work(context: Context, *, teacher: TeacherParams, judge: JudgeParams, evaluation: Path, judgement: Path) -> Log:
+def questions(evaluation: Path, judge: JudgeParams) -> list[Completion]:
+    """The problems that the teacher scores."""
     completions = files.read_records(evaluation / "completions.jsonl", Completion)
-    chosen = [completion for completion in completions if completion.statement.strip()][: judge.samples]
+    return [completion for completion in completions if completion.statement.strip()][: judge.samples]
+
+
+def work(context: Context, *, teacher: TeacherParams, judge: JudgeParams, evaluation: Path, judgement: Path) -> Log:
+    chosen = questions(evaluation, judge)
     judged = consult(teacher, context.run.teacher, context.home, score, chosen, label="judge")
     context.tracker.log_metrics(judged.counts)
+    context.tracker.log_table("teacher_calls", judged.calls)
     pairs = list(zip(chosen, judged.results, strict=True))
     scored = sorted((completion.id, result) for completion, result in pairs if isinstance(result, Evaluation))
     dropped = [{"id": completion.id, "reason": result} for completion, result in pairs if isinstance(result, str)]

@@ -14,7 +14,7 @@ from questions_gen.params import Count, Section
 from questions_gen.schema import Completion, Prompt
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.teacher.answers import summarise
-from questions_gen.teacher.lessons import Lesson, select, teach_one
+from questions_gen.teacher.lessons import Lesson, Proposal, select, teach_one
 from questions_gen.teacher.prompts import TeacherParams
 from questions_gen.teacher.session import consult
 
@@ -43,17 +43,22 @@ def count(lessons: Sequence[Lesson]) -> dict[str, Any]:
     }
 
 
-def work(context: Context, *, teacher: TeacherParams, teach: TeachParams, proposals: Path, lessons: Path) -> Log:
+def questions(proposals: Path, teach: TeachParams) -> tuple[list[Proposal], list[Lesson]]:
+    """What the teacher is asked about, and what is dropped before."""
     asked = files.read_records(proposals / "prompts.jsonl", Prompt)
-    completions = files.read_records(proposals / "completions.jsonl", Completion)
-    selected, refused = select(asked, completions, teach.variations_every)
+    return select(asked, files.read_records(proposals / "completions.jsonl", Completion), teach.variations_every)
+
+
+def work(context: Context, *, teacher: TeacherParams, teach: TeachParams, proposals: Path, lessons: Path) -> Log:
+    selected, refused = questions(proposals, teach)
     taught = consult(teacher, context.run.teacher, context.home, teach_one, selected, label="teach")
     context.tracker.log_metrics(taught.counts)
+    context.tracker.log_table("teacher_calls", taught.calls)
     made = [*taught.results, *refused]
     metrics = count(made)
     if not metrics["conversations"]:
         raise UserError(
-            f"teach: nothing is left of {len(completions)} proposals to train on; dropped: {metrics['dropped']}; "
+            f"teach: nothing is left of {len(made)} proposals to train on; dropped: {metrics['dropped']}; "
             "change teacher.model or the student's proposals (propose.*)"
         )
     conversations = [conversation for lesson in made for conversation in lesson.conversations]

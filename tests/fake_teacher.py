@@ -13,6 +13,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
 from typing import Any
 
+from questions_gen.stage import Budget
+
+UNLIMITED = {
+    "requests_per_minute": None,
+    "tokens_per_minute": None,
+    "budget": Budget(requests=None, tokens=None, cost=None),
+    "prices": None,
+}
+"""Values of run.teacher."""
+
 STATUS_FAULTS = {
     "http_400": 400,
     "http_401": 401,

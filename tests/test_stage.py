@@ -15,7 +15,8 @@ from questions_gen.stage import CHECKED, Context, Log, Stage, run
 
 RUN = """
 run:
-  teacher: {mode: record, base_url: null, key_variable: KEY, concurrency: 1, timeout: 1.0}
+  teacher: {mode: record, base_url: null, key_variable: KEY, concurrency: 1, timeout: 1.0, requests_per_minute: null,
+    tokens_per_minute: null, budget: {requests: null, tokens: null, cost: null}, prices: null}
   tracking: {enabled: false, uri: null}
 """
 

@@ -3,7 +3,7 @@
     questions-gen profile list
     questions-gen profile use qwen3-14b sft.steps=200
     questions-gen score problems.jsonl --json
-    questions-gen teacher stats | verify | show KEY | seal
+    questions-gen teacher plan | record | stats | verify | show KEY | seal | prune
 
 Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damaged · 2 bad input, which the error names.
 """
@@ -20,6 +20,8 @@ from questions_gen.errors import UserError
 
 if TYPE_CHECKING:
     from questions_gen.schema import Completion, Prompt, Verdict
+    from questions_gen.stage import TeacherRun
+    from questions_gen.teacher.prompts import TeacherParams
 
 MIXED = Path("data/mixed")
 JSON_LINES = (".jsonl", ".ndjson", ".json", ".jsonl.gz")
@@ -86,13 +88,92 @@ def use_profile(
 
 def _find_problems(values: dict) -> list[str]:
     """What the stages' own sections say of `values`. The stages belong to the checkout, not to the package."""
+    _find_stages()
+    from stages.check import find_problems
+
+    return find_problems(values)
+
+
+def _find_stages() -> None:
+    """Make the checkout's stages importable."""
     if not Path("stages/check.py").exists():
         raise UserError("stages/check.py: no such file; run this in the folder of a Questions-Gen checkout")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    from stages.check import find_problems
 
-    return find_problems(values)
+
+def _teacher_work() -> "tuple[TeacherParams, TeacherRun, list[tuple[str, Any, list]]]":
+    """Params, how to ask, and for each stage that asks: its address, its work and the items of it."""
+    _find_stages()
+    from questions_gen.params import load_params
+    from questions_gen.report.summary import MODELS
+    from questions_gen.stage import RunParams
+    from questions_gen.teacher.lessons import teach_one
+    from questions_gen.teacher.prompts import TeacherParams
+    from stages import judge, teach
+
+    sections = {"teacher": TeacherParams, "teach": teach.TeachParams, "judge": judge.JudgeParams, "run": RunParams}
+    params = load_params(sections)
+    work: list[tuple[str, Any, list]] = []
+    proposals = teach.STAGE.inputs["proposals"]
+    if _is_made(proposals, "teach"):
+        work.append(("teach", teach_one, teach.questions(proposals, params["teach"])[0]))
+    for model in MODELS:
+        stage = judge.stage(model)
+        if _is_made(stage.inputs["evaluation"], stage.address):
+            work.append((stage.address, judge.score, judge.questions(stage.inputs["evaluation"], params["judge"])))
+    return params["teacher"], params["run"].teacher, work
+
+
+def _is_made(path: Path, address: str) -> bool:
+    if not path.exists():
+        typer.echo(f"{address:<16} can't be told: {path} isn't there yet; `dvc repro` makes it", err=True)
+    return path.exists()
+
+
+@teacher.command("plan")
+@_told()
+def teacher_plan() -> None:
+    """Print what teach and judge would ask for as things are: requests, tokens, cost. Nothing is asked."""
+    from questions_gen.stage import home
+    from questions_gen.teacher.limits import cost
+    from questions_gen.teacher.planning import make_plan
+
+    params, run, work = _teacher_work()
+    for address, function, items in work:
+        plan = make_plan(params, home(), function, items)
+        money = f", cost at most {cost(plan.tokens, run.prices):.2f}" if run.prices else ""
+        again = f" ({plan.most_requests} if answers have the wrong form)" if plan.most_requests > plan.requests else ""
+        typer.echo(
+            f"{address:<16} {plan.stored} answers stored, {plan.requests} to ask for{again}: at most "
+            f"{plan.tokens.prompt} + {plan.tokens.completion} tokens{money}"
+        )
+    if not run.prices:
+        typer.echo("run.teacher.prices: null, so no cost is worked out")
+
+
+@teacher.command("record")
+@_told()
+def teacher_record() -> None:
+    """Ask for every answer that teach and judge lack, and store it. No output of a stage is written."""
+    from questions_gen.stage import home
+    from questions_gen.teacher.session import consult
+
+    params, run, work = _teacher_work()
+    run = run.model_copy(update={"mode": "record"})
+    for address, function, items in work:
+        counts = consult(params, run, home(), function, items, label=address).counts
+        typer.echo(f"{address:<16} {counts.get('stored', 0)} answers stored before, {counts.get('asked', 0)} asked for")
+
+
+@teacher.command("prune")
+@_told()
+def teacher_prune() -> None:
+    """Shorten the journal by rows that are never looked up: sealed and replaced answers, old failures."""
+    from questions_gen.stage import home
+    from questions_gen.teacher.sealing import prune
+
+    typer.echo(f"{prune(home())} rows are gone; every answer is still stored")
 
 
 @teacher.command("stats")

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, model_validator
 
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.imports import local_files
-from questions_gen.params import Count, Name, Positive, Section, load_params
+from questions_gen.params import Count, Name, NotNegative, Positive, Section, load_params
 
 CHECKED = Path("data/checked/params.txt")
 """Written by the stage `check`; every other stage depends on it."""
@@ -33,6 +33,23 @@ VERSIONED = (
     "tokenizers", "torch", "transformers", "trl", "unsloth", "unsloth_zoo", "xllamacpp",
 )  # fmt: skip
 """Libraries whose release can change a stage's outputs: part of the input hash."""
+
+
+class Budget(Section):
+    """The most that one run of a stage may spend on the teacher; null is without limit."""
+
+    requests: Count | None
+    tokens: Count | None
+    """Of questions and answers."""
+    cost: Positive | None
+    """In the currency of the prices."""
+
+
+class Prices(Section):
+    """Money for a million tokens, as the service bills them."""
+
+    prompt: NotNegative
+    completion: NotNegative
 
 
 class TeacherRun(Section):
@@ -46,6 +63,17 @@ class TeacherRun(Section):
     """Requests at once. The embedded server has one slot: it is asked one by one."""
     timeout: Positive
     """Seconds for one request."""
+    requests_per_minute: Count | None
+    tokens_per_minute: Count | None
+    """The service's rates, evenly spread; null is without limit."""
+    budget: Budget
+    prices: Prices | None
+
+    @model_validator(mode="after")
+    def _priced(self) -> "TeacherRun":
+        if self.budget.cost is not None and self.prices is None:
+            raise ValueError("budget.cost needs prices: {prompt: …, completion: …}")
+        return self
 
 
 class TrackingRun(Section):

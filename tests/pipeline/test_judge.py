@@ -6,7 +6,7 @@ from questions_gen import files
 from questions_gen.answers import parse_completion
 from questions_gen.stage import Context, Log, NoTracker, RunParams, TeacherRun, TrackingRun
 from stages import judge
-from tests.fake_teacher import FakeTeacher
+from tests.fake_teacher import UNLIMITED, FakeTeacher
 from tests.pipeline.test_teach import PARAMS, contents
 
 
@@ -16,7 +16,7 @@ def run_judge(home: Path, base_url: str | None, texts: list[str], mode: str = "r
         for n, text in enumerate(texts)
     ]
     files.write_rows(home / "evaluation/completions.jsonl", completions)
-    server = TeacherRun(mode=mode, base_url=base_url, key_variable="NONE", concurrency=4, timeout=5.0)
+    server = TeacherRun(mode=mode, base_url=base_url, key_variable="NONE", concurrency=4, timeout=5.0, **UNLIMITED)
     run = RunParams(teacher=server, tracking=TrackingRun(enabled=False, uri=None))
     return judge.work(
         Context(run, NoTracker(), home / "checkpoints", home),

@@ -15,7 +15,7 @@ from questions_gen.schema import Conversation, Prompt
 from questions_gen.stage import Context, Log, NoTracker, RunParams, TeacherRun, TrackingRun
 from questions_gen.teacher.prompts import TeacherParams
 from stages import teach
-from tests.fake_teacher import FakeTeacher, asks_for_evaluation, good_answer
+from tests.fake_teacher import UNLIMITED, FakeTeacher, asks_for_evaluation, good_answer
 
 PARAMS = TeacherParams(
     model="m",
@@ -47,7 +47,7 @@ def write_proposals(folder: Path, *, texts: dict[int, str] | None = None) -> Pat
 
 
 def run_teach(home: Path, base_url: str | None, out: str = "lessons", mode: str = "record", **proposals: object) -> Log:
-    server = TeacherRun(mode=mode, base_url=base_url, key_variable="NONE", concurrency=4, timeout=5.0)
+    server = TeacherRun(mode=mode, base_url=base_url, key_variable="NONE", concurrency=4, timeout=5.0, **UNLIMITED)
     run = RunParams(teacher=server, tracking=TrackingRun(enabled=False, uri=None))
     context = Context(run, NoTracker(), home / "checkpoints", home)
     return teach.work(

@@ -13,16 +13,17 @@ import pytest
 
 from questions_gen import files
 from questions_gen.errors import UserError
-from questions_gen.stage import TeacherRun
+from questions_gen.stage import Budget, Prices, TeacherRun
 from questions_gen.teacher import client as client_module
 from questions_gen.teacher.answers import Evaluation, parse, text_limits
 from questions_gen.teacher.client import Client, Dropped, Missing, Unreachable
 from questions_gen.teacher.connection import Connection, Endpoint, retry_after
+from questions_gen.teacher.limits import Limits, OverBudget, Pace, most
 from questions_gen.teacher.prompts import TeacherParams, evaluation_request
 from questions_gen.teacher.sealing import seal
 from questions_gen.teacher.session import consult
 from questions_gen.teacher.store import SEALED, Store
-from tests.fake_teacher import PASSING_FAULTS, FakeTeacher
+from tests.fake_teacher import PASSING_FAULTS, UNLIMITED, FakeTeacher
 
 KEY = "sk-a-key-that-must-appear-nowhere"
 PARAMS = TeacherParams(
@@ -48,6 +49,7 @@ def ask_all(
     timeout: float = 5.0,
     pauses: list[float] | None = None,
     repeats_itself: bool = False,
+    limits: dict[str, Any] | None = None,
 ) -> tuple[list[Any], Client]:
     """The evaluation or the exception of each statement. Pauses are noted, not made."""
 
@@ -57,7 +59,8 @@ def ask_all(
 
     async def work() -> tuple[list[Any], Client]:
         connect = partial(Connection, Endpoint(base_url, KEY, timeout, repeats_itself))
-        client = Client(Store(home), mode, connect, concurrency, pause)
+        run = teacher_run(base_url, mode=mode, **(limits or {}))
+        client = Client(Store(home), mode, connect, concurrency, Limits(run), pause)
         read = partial(parse, kind=Evaluation, limits=text_limits(PARAMS.max_tokens))
         try:
             asked = [client.ask(evaluation_request(PARAMS, statement), read) for statement in statements]
@@ -235,7 +238,7 @@ def test_two_hundred_requests_and_many_faults_give_the_same_store_as_none(
 
 
 def teacher_run(base_url: str | None, **values: Any) -> TeacherRun:
-    defaults = {"mode": "record", "key_variable": "TEST_TEACHER_KEY", "concurrency": 4, "timeout": 5.0}
+    defaults = {"mode": "record", "key_variable": "TEST_TEACHER_KEY", "concurrency": 4, "timeout": 5.0, **UNLIMITED}
     return TeacherRun(base_url=base_url, **(defaults | values))
 
 
@@ -328,3 +331,83 @@ def test_the_form_is_asked_for_in_the_way_that_the_params_say(tmp_path: Path, st
     assert form[structured](body.get("response_format"))
     assert ("JSON" in body["messages"][0]["content"]) == (structured != "json_schema")
     assert body["seed"] == 1
+
+
+BUDGETS = {
+    "requests": Budget(requests=10, tokens=None, cost=None),
+    "tokens": Budget(requests=None, tokens=10_000, cost=None),
+    "cost": Budget(requests=None, tokens=None, cost=0.01),
+}
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_no_more_than_the_budget_is_sent_also_at_once(tmp_path: Path, name: str) -> None:
+    body = evaluation_request(PARAMS, "p0").body
+    fitting = {"requests": 10, "tokens": 10_000 // most(body).total, "cost": 10_000 // most(body).total}[name]
+    limits = {"budget": BUDGETS[name], "prices": Prices(prompt=1.0, completion=1.0)}
+    with FakeTeacher(latency=0.2) as server:
+        statements = [f"p{n}" for n in range(64)]
+        results, client = ask_all(tmp_path, server.base_url, statements, concurrency=64, limits=limits)
+        assert len(server.bodies) == client.counts["asked"] == fitting
+        assert sum(isinstance(result, Evaluation) for result in results) == fitting
+        over = [result for result in results if isinstance(result, OverBudget)]
+        assert len(over) == 64 - fitting
+        assert f"budget.{name}" in str(over[0])
+
+
+def test_what_an_answer_took_is_counted_and_not_what_it_might_have_taken(tmp_path: Path) -> None:
+    limits = {"budget": BUDGETS["tokens"], "prices": Prices(prompt=2.0, completion=10.0)}
+    with FakeTeacher() as server:
+        statements = [f"p{n}" for n in range(20)]
+        results, client = ask_all(tmp_path, server.base_url, statements, concurrency=1, limits=limits)
+    assert all(isinstance(result, Evaluation) for result in results)
+    assert client.limits.tokens == (20 * 10, 20 * 5)
+    assert client.limits.cost == pytest.approx((200 * 2 + 100 * 10) / 1e6)
+
+
+def test_what_may_have_been_billed_stays_charged_and_a_refusal_costs_nothing(tmp_path: Path) -> None:
+    with FakeTeacher(["http_503", "half_body"]) as server:
+        _, client = ask_all(tmp_path, server.base_url, ["p"])
+    charge = most(evaluation_request(PARAMS, "p").body)
+    assert client.limits.requests == 3
+    assert client.limits.tokens == (charge.prompt + 10, charge.completion + 5)
+
+
+def test_a_run_over_its_budget_is_no_result_and_the_next_goes_on(tmp_path: Path) -> None:
+    statements = [f"p{n}" for n in range(12)]
+    with FakeTeacher() as server:
+        run = teacher_run(server.base_url, budget=BUDGETS["requests"])
+        with pytest.raises(UserError, match=r"stopped at run.teacher.budget.requests: 10; 2 of 12 problems"):
+            consult(PARAMS, run, tmp_path, evaluate, statements, label="teach")
+        assert len(consult(PARAMS, run, tmp_path, evaluate, statements, label="teach").results) == 12
+        assert len(server.bodies) == 12
+
+
+def test_a_pace_spreads_what_it_lets_through_over_the_minute() -> None:
+    assert [Pace(None).wait(5, 0.0) for _ in range(3)] == [0, 0, 0]
+    pace = Pace(60)
+    assert [pace.wait(2, 10.0), pace.wait(1, 10.0), pace.wait(1, 11.0), pace.wait(1, 100.0)] == [0, 2, 2, 0]
+
+
+@pytest.mark.parametrize("rate", ["requests_per_minute", "tokens_per_minute"])
+def test_rates_hold_on_the_wire(tmp_path: Path, rate: str) -> None:
+    units = 1 if rate == "requests_per_minute" else most(evaluation_request(PARAMS, "p0").body).total
+    with FakeTeacher() as server:
+        start = time.perf_counter()
+        ask_all(tmp_path, server.base_url, [f"p{n}" for n in range(6)], limits={rate: 600 * units})
+        assert 0.5 <= time.perf_counter() - start < 5
+
+
+def test_a_budget_of_money_needs_prices() -> None:
+    with pytest.raises(ValueError, match="needs prices"):
+        teacher_run(None, budget=BUDGETS["cost"])
+
+
+def test_each_call_is_shown_without_the_key(tmp_path: Path) -> None:
+    with FakeTeacher(["http_503"]) as server:
+        _, client = ask_all(tmp_path, server.base_url, ["p"])
+        _, again = ask_all(tmp_path, server.base_url, ["p"])
+    assert [row["status"] for row in client.calls] == ["http_503", "asked"]
+    assert [row["status"] for row in again.calls] == ["stored"]
+    assert client.calls[1]["prompt_tokens"] == 10
+    assert KEY not in str(client.calls)

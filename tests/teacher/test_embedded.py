@@ -15,6 +15,7 @@ from questions_gen.stage import TeacherRun
 from questions_gen.teacher.embedded import EmbeddedParams, model_file, serve
 from questions_gen.teacher.prompts import TeacherParams
 from questions_gen.teacher.session import Teacher, consult
+from tests.fake_teacher import UNLIMITED
 
 pytest.importorskip("xllamacpp", reason="xllamacpp isn't installed, which serves the embedded teacher")
 EMBEDDED = EmbeddedParams(
@@ -36,7 +37,7 @@ try:
 except UserError as error:
     pytest.skip(f"no packaged model: {error}", allow_module_level=True)
 
-RUN = TeacherRun(mode="record", base_url=None, key_variable="NONE", concurrency=4, timeout=120.0)
+RUN = TeacherRun(mode="record", base_url=None, key_variable="NONE", concurrency=4, timeout=120.0, **UNLIMITED)
 KINDS: tuple[VariationKind, ...] = ("parameter_change", "context_change")
 
 

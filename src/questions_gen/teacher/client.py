@@ -1,10 +1,11 @@
 """Asks each request once, repeats what may be repeated, and keeps every answer before anyone uses it.
 
-Each request ends as a parsed answer or as one of three exceptions:
+Each request ends as a parsed answer or as one of four exceptions:
 
     Dropped      there is no answer of the asked form: its reason is counted, and the work goes on without it
     Missing      replay, and it isn't stored
     Unreachable  the endpoint can't answer now: nothing may be made of this run, but the next one goes on from here
+    OverBudget   it might have cost more than is left of the run's budget: the same holds
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import Any, Literal, TypeVar
 from questions_gen.errors import UserError
 from questions_gen.teacher.answers import Rejected
 from questions_gen.teacher.connection import Connection, Fault, Reply
+from questions_gen.teacher.limits import Limits, Tokens
 from questions_gen.teacher.store import Answer, Failure, Request, Store
 
 Mode = Literal["record", "replay", "refresh"]
@@ -54,12 +56,16 @@ class Client:
         mode: Mode,
         connect: Callable[[], Connection],
         concurrency: int,
+        limits: Limits,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ):
         self.counts: Counter[str] = Counter()
         """stored, asked, attempts, prompt_tokens and completion_tokens: of this run, for showing only."""
         self.used: dict[str, Answer] = {}
         """The answers that parsed, by key."""
+        self.calls: list[dict[str, Any]] = []
+        """One row a look-up or attempt, in their order: for showing only."""
+        self.limits = limits
         self._store, self._mode, self._connect, self._pause = store, mode, connect, pause
         self._connection: Connection | None = None
         self._slots = asyncio.Semaphore(concurrency)
@@ -72,7 +78,8 @@ class Client:
     async def ask(self, request: Request, parse: Callable[[str], Parsed]) -> Parsed:
         """The parsed answer. Equal requests are asked once, also while the first is under way.
 
-        `parse` raises Rejected. Raises Dropped, Missing, Unreachable, or UserError if nobody can be asked anything.
+        `parse` raises Rejected. Raises Dropped, Missing, Unreachable, OverBudget, or UserError if nobody can be asked
+        anything.
         """
         key = request.key
         if key not in self._tasks:
@@ -109,6 +116,7 @@ class Client:
 
     def _use_stored(self, stored: Answer, parse: Callable[[str], Parsed]) -> Parsed:
         self.counts["stored"] += 1
+        self._note(stored, "stored")
         try:
             value = parse(stored.text)
         except Rejected as error:
@@ -124,10 +132,9 @@ class Client:
                 raise Unreachable("not sent: the requests before it couldn't be answered")
             if self._connection is None:
                 self._connection = self._connect()
-            self.counts["attempts"] += 1
             reply, pause = None, 0.0
             try:
-                reply = await self._connection.post(request.body)
+                reply = await self._post(request.body)
                 answer, value = _read(key, request, reply, parse)
             except Fault as fault:
                 await self._keep(_failure(key, request, None, fault.reason, fault.detail), attempt)
@@ -148,6 +155,35 @@ class Client:
         self._unreachable += 1
         raise Unreachable(cause)
 
+    async def _post(self, body: dict[str, Any]) -> Reply:
+        """Send it once, as soon as the rates and if the budget allow it."""
+        charge = self.limits.reserve(body)
+        wait = self.limits.wait(charge, asyncio.get_running_loop().time())
+        if wait > 0:
+            await asyncio.sleep(wait)
+        self.counts["attempts"] += 1
+        try:
+            reply = await self._connection.post(body)
+        except Fault as fault:
+            if fault.reason.startswith("http_"):  # anything else may have been answered, and billed, all the same
+                self.limits.settle(charge, Tokens(0, 0))
+            raise
+        except (Rejected, UserError):
+            self.limits.settle(charge, Tokens(0, 0))
+            raise
+        usage = reply.usage or {}
+        used = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+        if all(type(count) is int and count >= 0 for count in used):
+            self.limits.settle(charge, Tokens(*used))
+        return reply
+
+    def _note(self, entry: Answer | Failure, status: str) -> None:
+        tokens = {name: entry.usage.get(name, 0) for name in ("prompt_tokens", "completion_tokens")}
+        question = entry.request["messages"][-1]["content"]
+        self.calls.append(
+            {"key": entry.key[:12], "status": status, "question": question, "answer": entry.text or "", **tokens}
+        )
+
     def _count(self, answer: Answer) -> None:
         self.used[answer.key] = answer
         self.counts["asked"] += 1
@@ -157,6 +193,7 @@ class Client:
     async def _keep(self, entry: Answer | Failure, attempt: int) -> None:
         """Return when the entry is on the disk. Entries that arrive together are flushed together."""
         self._pending.append((entry, attempt))
+        self._note(entry, entry.reason if isinstance(entry, Failure) else "asked")
         async with self._writing:
             batch, self._pending = self._pending, []
             if batch:

@@ -18,6 +18,7 @@ from questions_gen.teacher.answers import Evaluation, Kind, WrittenProblem, pars
 from questions_gen.teacher.client import Client, Dropped, Missing, Unreachable
 from questions_gen.teacher.connection import LOOPBACK, Connection, Endpoint
 from questions_gen.teacher.embedded import serve
+from questions_gen.teacher.limits import Limits, OverBudget
 from questions_gen.teacher.prompts import (
     TeacherParams,
     evaluation_request,
@@ -64,8 +65,11 @@ class Lessons(Generic[Result]):
     """One for each item, in order."""
     answers: list[Answer]
     """The stored answers that they were made from, by key."""
-    counts: Mapping[str, int]
-    """Stored and asked answers, attempts and tokens. They differ from run to run: for showing, never for an output."""
+    counts: Mapping[str, float]
+    """Stored and asked answers, attempts, tokens and cost. They differ from run to run: for showing, never for an
+    output."""
+    calls: list[dict[str, Any]]
+    """One row a look-up or attempt; for showing too."""
 
 
 def consult(
@@ -79,15 +83,20 @@ def consult(
 ) -> Lessons[Result]:
     """Do `work(teacher, item)` for all items at once, each answer asked for once and kept.
 
-    Raises UserError if any answer is missing because the endpoint couldn't be reached or wasn't to be asked: what
-    was answered stays stored, and nothing is made of a part.
+    Raises UserError if any answer is missing because the endpoint couldn't be reached, wasn't to be asked, or might
+    have cost more than the budget: what was answered stays stored, and nothing is made of a part.
     """
     _check(run)
     concurrency = run.concurrency if run.base_url else 1  # the embedded server has one slot
     store = Store(home)
     with ExitStack() as stack:
         connect = partial(_connect, params, run, stack)
-        return asyncio.run(_consult(params, Client(store, run.mode, connect, concurrency), work, items, run, label))
+        client = Client(store, run.mode, connect, concurrency, Limits(run))
+        try:
+            return asyncio.run(_consult(params, client, work, items, run, label))
+        except KeyboardInterrupt:
+            print(f"{label}: stopped. {_stored(client.counts)}", flush=True)
+            raise
 
 
 async def _consult(
@@ -107,7 +116,7 @@ async def _consult(
             try:
                 return await work(teacher, item)
             finally:
-                bar.set_postfix(asked=client.counts["asked"], stored=client.counts["stored"], refresh=False)
+                bar.set_postfix(_progress(client, run), refresh=False)
                 bar.update()
 
         try:
@@ -115,26 +124,43 @@ async def _consult(
         finally:
             await client.close()
     results = _whole(outcomes, run, client.counts, label)
-    return Lessons(results, [client.used[key] for key in sorted(client.used)], client.counts)
+    counts = {**client.counts, **({"cost": client.limits.cost} if run.prices else {})}
+    return Lessons(results, [client.used[key] for key in sorted(client.used)], counts, client.calls)
+
+
+def _progress(client: Client, run: TeacherRun) -> dict[str, str]:
+    cost = {"cost": f"{client.limits.cost:.2f}"} if run.prices else {}
+    return {"asked": str(client.counts["asked"]), "stored": str(client.counts["stored"]), **cost}
+
+
+def _stored(counts: Mapping[str, int]) -> str:
+    return f"{counts['asked'] + counts['stored']} answers are stored: run again to go on from there"
 
 
 def _whole(outcomes: Sequence[Any], run: TeacherRun, counts: Counter[str], label: str) -> list[Any]:
     """The outcomes if all of them are results; else the first unexpected error, or a UserError that counts."""
     errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     for error in errors:
-        if not isinstance(error, Missing | Unreachable):
+        if not isinstance(error, Missing | Unreachable | OverBudget):
             raise error
     missing = [error for error in errors if isinstance(error, Missing)]
     if missing:
         raise UserError(
             f"run.teacher.mode: replay, but answers for {len(missing)} of {len(outcomes)} problems aren't stored "
-            f"({counts['stored']} answers are); set it to record, and run `dvc repro {label}`"
+            f"({counts['stored']} answers are); `questions-gen teacher record` asks for them, `questions-gen teacher "
+            "plan` says first what that takes"
+        )
+    spent = [error for error in errors if isinstance(error, OverBudget)]
+    if spent:
+        raise UserError(
+            f"{label}: stopped at {spent[0]}; {len(errors)} of {len(outcomes)} problems are without an answer, and "
+            f"nothing is made of a part. {_stored(counts)}, with the whole budget anew"
         )
     if errors:
         where = _shown(run.base_url) if run.base_url else "the embedded server"
         raise UserError(
             f"{label}: {where} left {len(errors)} of {len(outcomes)} problems without an answer ({errors[0]}); nothing "
-            f"is made of a part. {counts['asked'] + counts['stored']} answers are stored: run again to go on from there"
+            f"is made of a part. {_stored(counts)}"
         )
     return list(outcomes)
 

@@ -10,7 +10,7 @@ share it and no `git checkout` or `dvc checkout` takes an answer away. Several p
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -86,7 +86,8 @@ class Journal(Generic[Kind]):
         self._lock = FileLock(path.with_suffix(".lock"))
         self._entries: dict[str, Kind] = {}
         self._read = 0
-        """Bytes read so far, always whole lines."""
+        """Bytes read so far, always whole lines, of the file with the inode `_file`."""
+        self._file: int | None = None
         if path.exists():
             with self._lock:
                 self._repair()
@@ -115,6 +116,19 @@ class Journal(Generic[Kind]):
             cause = error.strerror or str(error)
             raise UserError(f"{self.path}: an answer can't be kept ({cause}); mend that, and run again") from error
         self._entries.update((entry.key, entry) for entry, _ in entries)
+
+    def keep_last(self, wanted: Callable[[str], bool]) -> int:
+        """Leave one row for each wanted key, its last, with its note. Returns how many rows went."""
+        if not self.path.exists():
+            return 0
+        with self._lock:
+            self._repair()
+            rows = self.path.read_bytes().splitlines(keepends=True)
+            last = {entry.key: row for row in rows if (entry := _parse(row, self._kind)) is not None}
+            kept = [row for key, row in last.items() if wanted(key)]
+            with files.replacing(self.path) as handle:
+                handle.writelines(kept)
+        return len(rows) - len(kept)
 
     def _write(self, lines: bytes) -> None:
         with open(self.path, "ab") as handle:
@@ -148,7 +162,10 @@ class Journal(Generic[Kind]):
     def _read_more(self) -> None:
         """Take in the whole lines that were added since; a damaged one is passed over."""
         try:
-            if self.path.stat().st_size <= self._read:
+            status = self.path.stat()
+            if status.st_ino != self._file:  # another process pruned it
+                self._file, self._read = status.st_ino, 0
+            if status.st_size <= self._read:
                 return
             with open(self.path, "rb") as handle:
                 handle.seek(self._read)
