@@ -1,18 +1,23 @@
 """The command questions-gen: profiles and scores."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from questions_gen import cli, files
 from questions_gen.errors import UserError
+from questions_gen.params import load_yaml
 from questions_gen.profiles import find_profile, set_value, summary, values_of
 from questions_gen.rewards import difficulty
 from questions_gen.schema import Problem
+from tests.fake_teacher import FakeTeacher
+from tests.pipeline.test_teach import write_proposals
 
 ROOT = Path(__file__).parents[1]
 DEFAULT = (ROOT / "conf/smollm2-135m.yaml").read_text()
@@ -46,7 +51,7 @@ def test_use_copies_the_profile_to_the_byte(checkout):
 
 
 def test_use_changes_values_and_keeps_comments(checkout):
-    result = invoke("profile", "use", "smollm2-135m", "sft.steps=20", "sft.learning_rate=1e-5", "model.threads=1")
+    result = invoke("profile", "use", "smollm2-135m", "sft.steps=7", "sft.learning_rate=1e-5", "model.threads=1")
     assert result.exit_code == 0, result.output
     text = (checkout / "params.yaml").read_text()
     changed = [(a, b) for a, b in zip(DEFAULT.splitlines(), text.splitlines(), strict=True) if a != b]
@@ -227,6 +232,35 @@ def test_score_without_a_corpus_says_what_to_run(checkout, tmp_path):
     result = invoke("score", str(tmp_path / "one.txt"))
     assert result.exit_code == 2
     assert "dvc repro mix" in result.stderr
+
+
+@pytest.fixture
+def asked(checkout, monkeypatch) -> FakeTeacher:
+    """A checkout whose teacher is a server on loopback, with proposals and one model's evaluation."""
+    write_proposals(checkout / "data/proposals")
+    shutil.copytree(checkout / "data/proposals", checkout / "data/evaluation/base")
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    with FakeTeacher() as server:
+        params = load_yaml(checkout / "params.yaml")
+        params["run"]["teacher"] |= {"base_url": server.base_url, "prices": {"prompt": 1.0, "completion": 2.0}}
+        (checkout / "params.yaml").write_text(yaml.safe_dump(params))
+        yield server
+
+
+def test_teacher_plan_asks_nobody_and_record_asks_for_the_rest_once(asked):
+    result = invoke("teacher", "plan")
+    assert result.exit_code == 0, result.output
+    assert "teach            0 answers stored, 18 to ask for (36 if answers have the wrong form)" in result.stdout
+    assert "cost at most 0." in result.stdout
+    assert "judge@sft        can't be told" in result.stderr
+    assert asked.bodies == []
+    recorded = invoke("teacher", "record")
+    assert recorded.exit_code == 0, recorded.output
+    assert "teach            0 answers stored before, 18 asked for" in recorded.stdout
+    assert "judge@base       2 answers stored before, 0 asked for" in recorded.stdout, "the same questions"
+    assert len(asked.bodies) == 18
+    assert "teach            18 answers stored, 0 to ask for" in invoke("teacher", "plan").stdout
+    assert "0 rows are gone" in invoke("teacher", "prune").stdout
 
 
 def test_the_command_line_is_light():

@@ -10,7 +10,7 @@ import pytest
 
 from questions_gen import files
 from questions_gen.errors import UserError
-from questions_gen.teacher.sealing import find, seal, shards, stats, verify
+from questions_gen.teacher.sealing import find, prune, seal, shards, stats, verify
 from questions_gen.teacher.store import SEALED, Store
 from tests.teacher.test_store import answer, failure, journal
 
@@ -61,6 +61,29 @@ def test_an_answer_that_was_asked_again_replaces_the_sealed_one(tmp_path: Path) 
 def test_nothing_to_seal_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no answer is stored yet"):
         seal(tmp_path)
+
+
+def test_pruning_takes_rows_and_no_answer(tmp_path: Path) -> None:
+    kept = store(tmp_path, [1, 2])
+    seal(tmp_path)
+    kept.keep([(answer(2, "newer"), 1), (answer(3), 1), (answer(4, "first"), 1), (answer(4, "last"), 1)])
+    kept.keep([(failure(4), 1), (failure(5), 1), (failure(5), 2)])
+    before = {number: Store(tmp_path).find(answer(number).key) for number in range(1, 5)}
+    assert prune(tmp_path) == 3 + 2, "1 and 2 as they are sealed, the first 4; the failure of 4, the first of 5"
+    opened = Store(tmp_path)
+    assert {number: opened.find(answer(number).key) for number in before} == before
+    assert opened.find_failure(answer(5).key) == failure(5), "a replay still knows why there is no answer"
+    assert prune(tmp_path) == 0
+    kept.keep([(answer(6), 1)])
+    assert opened.find(answer(6).key) == answer(6)
+
+
+def test_a_store_that_was_open_while_another_pruned_reads_on(tmp_path: Path) -> None:
+    opened = store(tmp_path, [1, 2, 3])
+    seal(tmp_path)
+    assert prune(tmp_path) == 3
+    store(tmp_path, [4])
+    assert opened.find(answer(4).key) is not None
 
 
 def test_damage_is_found(tmp_path: Path) -> None:
