@@ -13,7 +13,8 @@ repro: $(STAMP)  ## run the pipeline: only what changed
 test: $(STAMP)  ## code style and all tests
 	ruff check .
 	ruff format --check .
-	pytest
+	pytest -n 2 -m "not alone"
+	pytest -m alone
 
 lint: $(STAMP)  ## mend code style
 	ruff check --fix .

@@ -6,6 +6,7 @@ with FakeTeacher(faults=["http_503", None]) as server:   # the first request fai
 
 import hashlib
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -52,8 +53,26 @@ def good_answer(body: dict[str, Any]) -> str:
         names = ("rigor", "difficulty", "innovation", "clarity", "educational_value")
         scores = {name: 1 + (number >> place) % 5 for place, name in enumerate(names)}
         return json.dumps({"feedback": f"Say which numbers are meant, and ask for {number}.", **scores})
-    problem = f"How many integers from 1 to {number} are divisible by 3 but not by 9?"
-    return json.dumps({"problem": problem, "answer": str(number // 3 - number // 9)})
+    question = body["messages"][-1]["content"]
+    if body["messages"][0]["content"].startswith("You compare"):
+        better = "second" if question.startswith("First: Find the sum of the roots") else "first"
+        return json.dumps({"feedback": f"It asks for {number}.", "better": better})
+    return json.dumps({"problem": written(question, number), "answer": str(number // 3 - number // 9)})
+
+
+def written(question: str, number: int) -> str:
+    """An improvement, or the variation that was asked for of "Find the sum of the roots of $…$."."""
+    original = question.rsplit(": ", 1)[-1]
+    formula = re.search(r"\$(.+?)\$", original)
+    if question.startswith("Change parameters"):
+        return re.sub(r"\d+", lambda found: str(int(found[0]) + 2 + number % 7), original)
+    if question.startswith("Change context") and formula:
+        return f"Two vertices of a square lie where ${formula[1]}$ on the line of $x$. What is the area of the square?"
+    if question.startswith("Change to an application") and formula:
+        return (
+            f"A farmer has a fence of $x$ meters, where ${formula[1]}$. How many meters of fence does the farmer need?"
+        )
+    return f"How many integers from 1 to {number} are divisible by 3 but not by 9?"
 
 
 def with_fault(fault: str, body: dict[str, Any]) -> tuple[str, str]:

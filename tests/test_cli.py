@@ -16,6 +16,7 @@ from questions_gen.params import load_yaml
 from questions_gen.profiles import find_profile, set_value, summary, values_of
 from questions_gen.rewards import difficulty
 from questions_gen.schema import Problem
+from tests.conftest import write_tiny_mixed
 from tests.fake_teacher import FakeTeacher
 from tests.pipeline.test_teach import write_proposals
 
@@ -237,6 +238,7 @@ def test_score_without_a_corpus_says_what_to_run(checkout, tmp_path):
 @pytest.fixture
 def asked(checkout, monkeypatch) -> FakeTeacher:
     """A checkout whose teacher is a server on loopback, with proposals and one model's evaluation."""
+    write_tiny_mixed(Path("data/mixed"))
     write_proposals(checkout / "data/proposals")
     shutil.copytree(checkout / "data/proposals", checkout / "data/evaluation/base")
     monkeypatch.delenv("DVC_ROOT", raising=False)

@@ -11,6 +11,8 @@ Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damage
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,22 +104,26 @@ def _find_stages() -> None:
         sys.path.insert(0, str(Path.cwd()))
 
 
-def _teacher_work() -> "tuple[TeacherParams, TeacherRun, list[tuple[str, Any, list]]]":
-    """Params, how to ask, and for each stage that asks: its address, its work and the items of it."""
+def _teacher_work(most: bool = False) -> "tuple[TeacherParams, TeacherRun, list[tuple[str, Any, list]]]":
+    """Params, how to ask, and for each stage that asks: its address, its work and the items of it.
+
+    `most`: as if every improvement were good enough to be compared with its original.
+    """
     _find_stages()
     from questions_gen.params import load_params
     from questions_gen.report.summary import MODELS
     from questions_gen.stage import RunParams
     from questions_gen.teacher.lessons import teach_one
-    from questions_gen.teacher.prompts import TeacherParams
     from stages import judge, teach
 
-    sections = {"teacher": TeacherParams, "teach": teach.TeachParams, "judge": judge.JudgeParams, "run": RunParams}
+    sections = {**teach.STAGE.params, **judge.stage("base").params, "run": RunParams}
     params = load_params(sections)
     work: list[tuple[str, Any, list]] = []
     proposals = teach.STAGE.inputs["proposals"]
     if _is_made(proposals, "teach"):
-        work.append(("teach", teach_one, teach.questions(proposals, params["teach"])[0]))
+        chosen = teach.selection(params["teach"], params["rewards"], teach.STAGE.inputs["mixed"])
+        chosen = replace(chosen, margin=-1.0) if most else chosen
+        work.append(("teach", partial(teach_one, selection=chosen), teach.questions(proposals, params["teach"])[0]))
     for model in MODELS:
         stage = judge.stage(model)
         if _is_made(stage.inputs["evaluation"], stage.address):
@@ -139,7 +145,7 @@ def teacher_plan() -> None:
     from questions_gen.teacher.limits import cost
     from questions_gen.teacher.planning import make_plan
 
-    params, run, work = _teacher_work()
+    params, run, work = _teacher_work(most=True)
     for address, function, items in work:
         plan = make_plan(params, home(), function, items)
         money = f", cost at most {cost(plan.tokens, run.prices):.2f}" if run.prices else ""

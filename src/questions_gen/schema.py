@@ -41,6 +41,18 @@ class Conversation(Record):
     """Id of the problem or dialogue that it was made from: a train/validation split goes by it."""
 
 
+class Preference(Record):
+    """Two answers to one prompt, of which one is better: what DPO learns from."""
+
+    id: str
+    messages: tuple[Message, ...] = Field(min_length=1)
+    chosen: str = Field(min_length=1)
+    rejected: str = Field(min_length=1)
+    chosen_total: float
+    rejected_total: float
+    """The rewards' totals."""
+
+
 class Prompt(Record):
     """What a model is asked, and what a judge needs to know about the asking."""
 

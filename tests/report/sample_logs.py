@@ -23,7 +23,17 @@ def sample_logs() -> dict[str, dict[str, Any]]:
             {"reward": 0.213456, "groups": 3, "groups_without_spread": 1, "coordinated": {"conversations": 5}},
             [grpo_step(step) for step in range(1, 4)],
         ),
-        "teach": log({"conversations": 6, "dropped": {"cut_off": 1}}),
+        "teach": log(
+            {
+                "conversations": 6,
+                "preferences": 2,
+                "dropped": {"cut_off": 1},
+                "gain": 0.123456,
+                "scores": {"n": 5, "mean": dict.fromkeys(DIMENSIONS, 2.5)},
+                "agreement": -0.25,
+                "tokens": {"prompt": 4000, "completion": 600},
+            }
+        ),
         "distill": log(
             {"train_loss": 1.6, "validation_loss": 1.65, "validation_loss_before": 1.70},
             [{"step": step, "loss": 1.7 - step / 10, "learning_rate": 5e-5} for step in range(1, 3)],

@@ -28,7 +28,7 @@ def test_the_sample_evaluation_is_of_the_shape_that_evaluate_writes():
 
 
 def test_the_sample_lessons_are_counted_as_teach_counts_them():
-    assert set(sample_logs()["teach"]["metrics"]) <= set(teach.count([]))
+    assert set(sample_logs()["teach"]["metrics"]) <= set(teach.count([], []))
 
 
 def test_the_rewards_are_those_that_are_weighted():

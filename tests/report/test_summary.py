@@ -46,7 +46,15 @@ def test_stages_count_what_they_kept_and_dropped():
     assert summarise(sample_logs())["stages"] == {
         "mix": {"conversations": 243, "dropped": 5, "difficulty_rank_correlation": 0.2625},
         "grpo": {"reward": 0.2135, "groups": 3, "groups_without_spread": 1, "coordinated_conversations": 5},
-        "teach": {"conversations": 6, "dropped": 1},
+        "teach": {
+            "conversations": 6,
+            "preferences": 2,
+            "dropped": 1,
+            "gain": 0.1235,
+            "overall": 2.5,
+            "agreement": -0.25,
+            "tokens": 4600,
+        },
     }
 
 

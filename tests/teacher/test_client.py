@@ -3,9 +3,13 @@
 import asyncio
 import os
 import random
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,7 @@ from questions_gen.teacher.limits import Limits, OverBudget, Pace, most
 from questions_gen.teacher.prompts import TeacherParams, evaluation_request
 from questions_gen.teacher.sealing import seal
 from questions_gen.teacher.session import consult
-from questions_gen.teacher.store import SEALED, Store
+from questions_gen.teacher.store import SEALED, Request, Store
 from tests.fake_teacher import PASSING_FAULTS, UNLIMITED, FakeTeacher
 
 KEY = "sk-a-key-that-must-appear-nowhere"
@@ -131,17 +135,79 @@ def test_no_more_are_under_way_than_allowed_and_that_many_are(tmp_path: Path) ->
     assert server.most_at_once == 8
 
 
-def test_many_requests_at_once_take_little_more_time_than_one(tmp_path: Path) -> None:
-    with FakeTeacher(latency=0.2) as server:
-        began = time.monotonic()
-        ask_all(tmp_path / "one", server.base_url, [f"p{n}" for n in range(8)], concurrency=1)
-        alone = (time.monotonic() - began) / 8
-        began = time.monotonic()
-        results, _ = ask_all(tmp_path / "many", server.base_url, [f"p{n}" for n in range(64)], concurrency=64)
-        together = (time.monotonic() - began) / 64
-    assert all(isinstance(result, Evaluation) for result in results)
-    print(f"64 at once: {alone / together:.1f} times the sequential rate")
-    assert alone / together >= 8, "above 30 on a machine that does nothing else"
+SERVER = """
+import sys
+from tests.fake_teacher import FakeTeacher
+with FakeTeacher(latency=0.2) as server:
+    print(server.base_url, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def server_of_its_own() -> Iterator[str]:
+    """The address of a server in another process, which doesn't take its time from this one."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+@pytest.mark.alone
+def test_64_requests_at_once_are_30_times_as_fast_as_one_by_one(tmp_path: Path) -> None:
+    with server_of_its_own() as base_url:
+        rates = {}
+        for tries in range(5):  # a busy machine is no fault of the client's
+            for concurrency, count in ((1, 5), (64, 640)):
+                began = time.monotonic()
+                statements = [f"p{n} of try {tries}" for n in range(count)]
+                home = tmp_path / f"{tries} {concurrency}"
+                results, _ = ask_all(home, base_url, statements, concurrency=concurrency)
+                rates[concurrency] = count / (time.monotonic() - began)
+                assert all(isinstance(result, Evaluation) for result in results)
+            if rates[64] >= 30 * rates[1]:
+                break
+    print(f"64 at once: {rates[64] / rates[1]:.1f} times the sequential rate")
+    assert rates[64] >= 30 * rates[1]
+
+
+RECORDER = """
+import sys
+from pathlib import Path
+from tests.teacher.test_client import PARAMS, evaluate, teacher_run
+from questions_gen.teacher.session import consult
+statements = [f"p{n}" for n in range(400)]
+consult(PARAMS, teacher_run(sys.argv[1], timeout=60.0), Path(sys.argv[2]), evaluate, statements, label="teach")
+"""
+
+
+def test_a_recording_that_is_killed_at_20_moments_asks_nothing_twice(tmp_path: Path) -> None:
+    draw = random.Random(11)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    kept_before: list[tuple[int, set[str]]] = []
+    with FakeTeacher(latency=0.02) as server:
+        command = [sys.executable, "-c", RECORDER, server.base_url, str(tmp_path)]
+        for _ in range(20):
+            recorder = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+            seen = len(server.bodies)
+            while len(server.bodies) == seen and recorder.poll() is None:
+                time.sleep(0.001)
+            time.sleep(draw.uniform(0, 0.1))
+            recorder.kill()
+            recorder.wait()
+            time.sleep(0.1)  # what was sent has arrived
+            kept_before.append((len(server.bodies), {entry["key"] for entry in stored(tmp_path)}))
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        keys = [Request(body).key for body in server.bodies]
+    assert len(kept_before[-1][1]) > 20, "the kills hit it at work"
+    for (_, earlier), (_, later) in pairwise(kept_before):
+        assert earlier <= later, "no stored answer is lost"
+    for place, kept in kept_before:
+        assert not kept & set(keys[place:]), "none is asked again"
+    assert len(stored(tmp_path)) == 400
 
 
 def test_refresh_asks_again_and_the_new_answer_counts(tmp_path: Path) -> None:

@@ -7,12 +7,19 @@ import pytest
 from questions_gen import prompts
 from questions_gen.answers import parse_completion, split_answer
 from questions_gen.schema import Completion, Prompt, VariationKind
-from questions_gen.teacher.answers import Evaluation, WrittenProblem
+from questions_gen.teacher.answers import Comparison, Evaluation, WrittenProblem
 from questions_gen.teacher.client import Dropped
-from questions_gen.teacher.lessons import Proposal, reason_against, select, teach_one, to_problem
+from questions_gen.teacher.lessons import Proposal, Selection, reason_against, select, teach_one, to_problem
+from tests.rewards.judges import judge
 
 ORIGINAL = "How many integers $n$ have $n^2 < 100$?"
+"""Its gate is closed: the prompt asks for a line with the answer."""
 GOOD = WrittenProblem(problem="How many positive integers $n$ have $n^2 < 100$ and are odd?", answer="5")
+VARIED = {
+    "context_change": "A square has an area below 100 and a side of $n$ meters. How many whole $n$ have $n^2 < 100$?",
+    "parameter_change": "How many integers $n$ have $n^2 < 400$?",
+    "practical_application": "A farmer plants trees in $n$ rows of $n$ in a garden. How many $n$ have $n^2 < 100$?",
+}
 
 
 def completion(text: str, number: int = 0) -> Completion:
@@ -25,11 +32,18 @@ PROMPT = Prompt(id="p", task="problem", messages=prompts.problem_messages("numbe
 class Scripted:
     """A teacher that says what it was told to; an exception is raised."""
 
-    def __init__(self, evaluation: object = None, improved: object = GOOD, varied: object = GOOD):
+    def __init__(
+        self,
+        evaluation: object = None,
+        improved: object = GOOD,
+        varied: object = None,
+        better: tuple[object, ...] = ("second", "first"),
+    ):
         default = Evaluation(
             feedback="Say positive.", rigor=1, difficulty=1, innovation=1, clarity=1, educational_value=1
         )
         self.said = {"evaluate": evaluation or default, "improve": improved, "vary": varied}
+        self.better = list(better)
 
     async def evaluate(self, statement: str) -> Evaluation:
         return self._say("evaluate")
@@ -38,7 +52,13 @@ class Scripted:
         return self._say("improve")
 
     async def vary(self, kind: VariationKind, statement: str) -> WrittenProblem:
-        return self._say("vary")
+        return self._say("vary") or WrittenProblem(problem=VARIED[kind], answer="19")
+
+    async def compare(self, first: str, second: str) -> Comparison:
+        better = self.better.pop(0)
+        if isinstance(better, Exception):
+            raise better
+        return Comparison(feedback="One is better.", better=better)
 
     def _say(self, what: str):
         if isinstance(self.said[what], Exception):
@@ -46,8 +66,16 @@ class Scripted:
         return self.said[what]
 
 
-def lesson(teacher: Scripted, variations: bool = False):
-    return asyncio.run(teach_one(teacher, Proposal(PROMPT, completion(ORIGINAL), variations)))
+def lesson(
+    teacher: Scripted,
+    variations: bool = False,
+    original: str = ORIGINAL,
+    margin: float = 0.0,
+    compare: bool = False,
+    history: tuple[str, ...] = (),
+):
+    selection = Selection(judge(history=history), margin, compare)
+    return asyncio.run(teach_one(teacher, Proposal(PROMPT, completion(original), variations), selection))
 
 
 def test_an_improvement_makes_two_conversations() -> None:
@@ -60,8 +88,50 @@ def test_an_improvement_makes_two_conversations() -> None:
     for conversation in taught.conversations:
         assert conversation.source_id == "c0"
         assert split_answer(conversation.messages[-1].content) == (GOOD.problem, "5")
-    assert taught.verdicts == [()], "the gate passes it"
     assert taught.dropped == []
+    assert taught.verdict.reasons == ("no_answer",)
+
+
+def test_what_was_kept_is_preferred_to_what_it_was_made_of() -> None:
+    [preference] = lesson(Scripted()).preferences
+    assert preference.messages == PROMPT.messages
+    assert split_answer(preference.chosen) == (GOOD.problem, "5")
+    assert preference.rejected == ORIGINAL
+    assert preference.chosen_total > preference.rejected_total == 0
+
+
+def test_an_improvement_must_win_by_the_margin() -> None:
+    """Against an original that the gate passes, and that is nearer to the history."""
+    near = {"original": f"{ORIGINAL}\nAnswer: \\boxed{{19}}", "history": ("How many integers $n$ have $n^3 < 900$?",)}
+    better = WrittenProblem(
+        problem="Let $n$ be a positive integer such that $n^2 < 100$ and $n$ is coprime to $100$. Find the sum of all "
+        "such $n$.",
+        answer="20",
+    )
+    taught = lesson(Scripted(improved=better), **near)
+    assert taught.verdict.passed
+    gain = taught.preferences[0].chosen_total - taught.preferences[0].rejected_total
+    assert gain > 0
+    assert lesson(Scripted(improved=better), margin=gain - 1e-9, **near).dropped == []
+    lost = lesson(Scripted(improved=better), margin=gain + 1e-9, **near)
+    assert lost.dropped == [{"id": "c0/improve", "reason": "not_better"}]
+    assert lost.conversations == lost.preferences == []
+
+
+@pytest.mark.parametrize(
+    ("better", "dropped"),
+    [
+        (("second", "first"), []),
+        (("first", "first"), [{"id": "c0/improve", "reason": "not_preferred"}]),
+        (("second", "second"), [{"id": "c0/improve", "reason": "not_preferred"}]),
+        (("second", Dropped("cut_off")), [{"id": "c0/improve", "reason": "cut_off"}]),
+    ],
+    ids=["both times", "never", "the second place", "no answer"],
+)
+def test_where_asked_the_teacher_must_prefer_it_in_both_orders(better: tuple, dropped: list) -> None:
+    taught = lesson(Scripted(better=better), compare=True)
+    assert taught.dropped == dropped
+    assert len(taught.preferences) == (0 if dropped else 1)
 
 
 def test_variations_answer_the_seed_s_three_prompts() -> None:
@@ -95,14 +165,24 @@ def test_problems_that_teach_nothing_are_told(problem: str, answer: str | None, 
     assert reason_against(to_problem(WrittenProblem(problem=problem, answer=answer)), ORIGINAL) == reason
 
 
-def test_a_broken_problem_is_dropped_and_a_poor_one_is_counted() -> None:
-    loop = WrittenProblem(problem="Find the sum of the sum of the sum of the sum of the sum of the sum.", answer="1")
-    dropped = lesson(Scripted(improved=loop))
-    assert dropped.dropped == [{"id": "c0/improve", "reason": "repetition"}]
-    assert dropped.conversations == dropped.verdicts == []
-    poor = lesson(Scripted(improved=WrittenProblem(problem="The number $n$ is odd and below 100.", answer="1")))
-    assert len(poor.conversations) == 2
-    assert "not_a_question" in poor.verdicts[0]
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        ("Find the sum of the sum of the sum of the sum of the sum of the sum.", "repetition"),
+        ("The number $n$ is odd and below 100.", "not_a_question"),
+    ],
+)
+def test_what_the_gate_refuses_is_not_learned(problem: str, reason: str) -> None:
+    dropped = lesson(Scripted(improved=WrittenProblem(problem=problem, answer="1")))
+    assert dropped.dropped == [{"id": "c0/improve", "reason": reason}]
+    assert dropped.conversations == dropped.preferences == []
+
+
+def test_a_variation_of_another_kind_is_not_learned() -> None:
+    taught = lesson(Scripted(varied=WrittenProblem(problem=VARIED["parameter_change"], answer="39")), variations=True)
+    assert "c0/parameter_change" in [row.id for row in taught.conversations]
+    assert "c0/practical_application" not in [row.id for row in taught.conversations]
+    assert {"id": "c0/practical_application", "reason": "not_the_declared_variation"} in taught.dropped
 
 
 def test_a_boxed_answer_is_taken_out_of_its_box() -> None:

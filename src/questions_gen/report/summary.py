@@ -46,7 +46,12 @@ def summarise(logs: Logs) -> Summary:
             },
             "teach": {
                 "conversations": number(logs, "teach", "conversations"),
+                "preferences": number(logs, "teach", "preferences"),
                 "dropped": number(logs, "teach", "dropped"),
+                "gain": number(logs, "teach", "gain"),
+                "overall": number(logs, "teach", "scores.mean.overall"),
+                "agreement": number(logs, "teach", "agreement"),
+                "tokens": number(logs, "teach", "tokens"),
             },
         },
     }

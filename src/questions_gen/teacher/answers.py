@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -59,6 +59,13 @@ class WrittenProblem(TeacherAnswer):
     """None: a problem that asks for a proof."""
 
 
+class Comparison(TeacherAnswer):
+    """Which of two problems is the better one; feedback stands first here too."""
+
+    feedback: Text
+    better: Literal["first", "second"]
+
+
 Kind = TypeVar("Kind", bound=TeacherAnswer)
 
 
@@ -75,7 +82,9 @@ def json_schema(kind: type[TeacherAnswer], limits: dict[str, int]) -> dict[str, 
     properties = {}
     for name, field in kind.model_json_schema()["properties"].items():
         branches = [{k: v for k, v in branch.items() if k != "title"} for branch in field.get("anyOf", [field])]
-        branches = [b | {"maxLength": limits[name]} if b["type"] == "string" else b for b in branches]
+        branches = [
+            b | {"maxLength": limits[name]} if name in limits and b["type"] == "string" else b for b in branches
+        ]
         properties[name] = branches[0] if len(branches) == 1 else {"anyOf": branches}
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 

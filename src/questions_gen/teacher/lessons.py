@@ -2,7 +2,9 @@
 
 For each proposal of the student: the teacher evaluates it, and improves it by its own feedback; where asked, it
 writes the three variations too. An improvement makes two conversations: improve this problem; and the prompt that
-the student had answered, so that it learns to write the better problem directly.
+the student had answered, so that it learns to write the better problem directly. Only what helps is kept: an
+improvement must pass the gate and beat the original's total by a margin, and a variation must pass the gate, which
+looks whether it is of the kind that was asked for.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -12,18 +14,23 @@ from typing import Protocol, get_args
 from questions_gen import prompts
 from questions_gen.answers import boxed, split_answer
 from questions_gen.problem import normalise, problem_id
-from questions_gen.rewards.gate import reasons_against
-from questions_gen.schema import Completion, Conversation, Message, Problem, Prompt, Task, VariationKind
-from questions_gen.teacher.answers import Evaluation, WrittenProblem
+from questions_gen.rewards.combine import Judge
+from questions_gen.schema import (
+    Completion,
+    Conversation,
+    Message,
+    Preference,
+    Problem,
+    Prompt,
+    Task,
+    VariationKind,
+    Verdict,
+)
+from questions_gen.teacher.answers import Comparison, Evaluation, WrittenProblem
 from questions_gen.teacher.client import Dropped
 from questions_gen.teacher.prompts import EXAMPLE_PROBLEMS
 
 KINDS: tuple[VariationKind, ...] = get_args(VariationKind)
-
-BROKEN = frozenset(
-    ("empty", "cut_off", "too_long", "control_characters", "wrong_language", "markup", "repetition", "refusal")
-)
-"""Reasons of the gate that drop a problem of the teacher's; its other reasons are counted."""
 
 
 class Asker(Protocol):
@@ -32,6 +39,7 @@ class Asker(Protocol):
     def evaluate(self, statement: str) -> Awaitable[Evaluation]: ...
     def improve(self, statement: str, feedback: str) -> Awaitable[WrittenProblem]: ...
     def vary(self, kind: VariationKind, statement: str) -> Awaitable[WrittenProblem]: ...
+    def compare(self, first: str, second: str) -> Awaitable[Comparison]: ...
 
 
 @dataclass(frozen=True)
@@ -44,17 +52,33 @@ class Proposal:
     """Whether the teacher varies it too."""
 
 
+@dataclass(frozen=True)
+class Selection:
+    """What decides which problems of the teacher's are learned."""
+
+    judge: Judge
+    margin: float
+    """By how much an improvement's total must exceed the original's."""
+    compare: bool
+    """Whether the teacher must prefer the improvement too, in both orders."""
+
+    def verdict(self, completion: Completion, prompt: Prompt) -> Verdict:
+        """On one problem alone: diversity isn't judged."""
+        return self.judge.judge([completion], [prompt])[0]
+
+
 @dataclass
 class Lesson:
     """What came of one proposal."""
 
     problem_id: str
+    verdict: Verdict | None = None
+    """The rewards' on the proposal."""
     evaluation: Evaluation | None = None
     conversations: list[Conversation] = field(default_factory=list)
+    preferences: list[Preference] = field(default_factory=list)
     dropped: list[dict[str, str]] = field(default_factory=list)
     """Rows {"id", "reason"}; the id says of which question."""
-    verdicts: list[tuple[str, ...]] = field(default_factory=list)
-    """The gate's reasons against each problem of the teacher's that was kept; empty: it passed."""
 
     def drop(self, question: str, reason: str) -> None:
         self.dropped.append({"id": f"{self.problem_id}/{question}", "reason": reason})
@@ -82,45 +106,89 @@ def select(
     return proposals, refused
 
 
-async def teach_one(teacher: Asker, proposal: Proposal) -> Lesson:
-    """Ask all that there is to ask about one proposal. What the teacher can't answer is dropped with a reason."""
-    completion, statement = proposal.completion, proposal.completion.statement
-    lesson = Lesson(completion.id)
+async def teach_one(teacher: Asker, proposal: Proposal, selection: Selection) -> Lesson:
+    """Ask all that there is to ask about one proposal. What isn't kept is dropped with a reason."""
+    completion = proposal.completion
+    lesson = Lesson(completion.id, selection.verdict(completion, proposal.prompt))
     try:
-        lesson.evaluation = await teacher.evaluate(statement)
+        lesson.evaluation = await teacher.evaluate(completion.statement)
     except Dropped as error:
         lesson.drop("evaluate", error.reason)
     else:
-        feedback = lesson.evaluation.feedback
-        improved = await _accepted(lesson, "improve", statement, teacher.improve(statement, feedback))
-        if improved is not None:
-            improving = prompts.improve_messages(statement, feedback)
-            lesson.conversations += [
-                _conversation(completion, "improve", "improve", improving, improved),
-                _conversation(completion, "direct", proposal.prompt.task, proposal.prompt.messages, improved),
-            ]
+        await _improve(teacher, proposal, selection, lesson)
     for kind in KINDS if proposal.variations else ():
-        varied = await _accepted(lesson, kind, statement, teacher.vary(kind, statement))
-        if varied is not None:
-            asked = prompts.variation_messages(kind, statement)
-            lesson.conversations.append(_conversation(completion, kind, "variation", asked, varied))
+        await _vary(teacher, proposal, selection, lesson, kind)
     return lesson
 
 
-async def _accepted(lesson: Lesson, question: str, original: str, asking: Awaitable[WrittenProblem]) -> Problem | None:
-    """The teacher's problem if it holds; else the reason is noted. The gate's verdict is noted in any case."""
+async def _improve(teacher: Asker, proposal: Proposal, selection: Selection, lesson: Lesson) -> None:
+    completion, prompt = proposal.completion, proposal.prompt
+    statement, feedback = completion.statement, lesson.evaluation.feedback
+    improved = await _written(lesson, "improve", statement, teacher.improve(statement, feedback))
+    if improved is None:
+        return
+    verdict = selection.verdict(to_completion(improved, prompt), prompt)
+    reason = next(iter(verdict.reasons), None)
+    if reason is None and verdict.total <= lesson.verdict.total + selection.margin:
+        reason = "not_better"
+    if reason is None and selection.compare:
+        reason = await _reason_to_prefer_the_original(teacher, statement, improved.statement)
+    if reason is not None:
+        lesson.drop("improve", reason)
+        return
+    improving = prompts.improve_messages(statement, feedback)
+    lesson.conversations += [
+        _conversation(completion, "improve", "improve", improving, improved),
+        _conversation(completion, "direct", prompt.task, prompt.messages, improved),
+    ]
+    lesson.preferences.append(
+        Preference(
+            id=completion.id,
+            messages=prompt.messages,
+            chosen=prompts.problem_target(improved),
+            rejected=completion.text,
+            chosen_total=verdict.total,
+            rejected_total=lesson.verdict.total,
+        )
+    )
+
+
+async def _reason_to_prefer_the_original(teacher: Asker, original: str, improved: str) -> str | None:
+    """None if the teacher prefers the improvement wherever it stands: a judge model favours a place (Zheng et al.,
+    "Judging LLM-as-a-Judge", 2023)."""
     try:
-        written = await asking
+        if (await teacher.compare(original, improved)).better != "second":
+            return "not_preferred"
+        return None if (await teacher.compare(improved, original)).better == "first" else "not_preferred"
+    except Dropped as error:
+        return error.reason
+
+
+async def _vary(teacher: Asker, proposal: Proposal, selection: Selection, lesson: Lesson, kind: VariationKind) -> None:
+    completion, statement = proposal.completion, proposal.completion.statement
+    varied = await _written(lesson, kind, statement, teacher.vary(kind, statement))
+    if varied is None:
+        return
+    messages = prompts.variation_messages(kind, statement)
+    asked = Prompt(id=f"{completion.id}/{kind}", task="variation", messages=messages, original=statement, kind=kind)
+    verdict = selection.verdict(to_completion(varied, asked), asked)
+    if not verdict.passed:
+        lesson.drop(kind, verdict.reasons[0])
+        return
+    lesson.conversations.append(_conversation(completion, kind, "variation", messages, varied))
+
+
+async def _written(lesson: Lesson, question: str, original: str, asking: Awaitable[WrittenProblem]) -> Problem | None:
+    """The teacher's problem if it can be learned from at all; else the reason is noted."""
+    try:
+        problem = to_problem(await asking)
     except Dropped as error:
         lesson.drop(question, error.reason)
         return None
-    problem = to_problem(written)
-    against = reasons_against(to_completion(problem))
-    reason = reason_against(problem, original) or next((r for r in against if r in BROKEN), None)
+    reason = reason_against(problem, original)
     if reason is not None:
         lesson.drop(question, reason)
         return None
-    lesson.verdicts.append(against)
     return problem
 
 
@@ -136,11 +204,11 @@ def to_problem(written: WrittenProblem) -> Problem:
     )
 
 
-def to_completion(problem: Problem) -> Completion:
-    """The problem as if a student had written it, for judges of completions."""
+def to_completion(problem: Problem, prompt: Prompt) -> Completion:
+    """The problem as if a student had written it in answer to `prompt`."""
     return Completion(
         id=problem.id,
-        prompt_id="",
+        prompt_id=prompt.id,
         text=prompts.problem_target(problem),
         statement=problem.statement,
         answer=problem.answer,

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from questions_gen.teacher.answers import Evaluation, Kind, Rejected, TeacherAnswer, WrittenProblem, parse, text_limits
+from questions_gen.teacher.answers import (
+    Comparison,
+    Evaluation,
+    Kind,
+    Rejected,
+    TeacherAnswer,
+    WrittenProblem,
+    parse,
+    text_limits,
+)
 from questions_gen.teacher.client import Dropped
 from questions_gen.teacher.limits import Tokens, most
 from questions_gen.teacher.prompts import TeacherParams
@@ -76,6 +85,8 @@ def _stand_in(kind: type[Kind], characters: int) -> Kind:
     if kind is Evaluation:
         scores = dict.fromkeys(("rigor", "difficulty", "innovation", "clarity", "educational_value"), 3)
         stand_in = Evaluation(feedback="x" * characters, **scores)
+    elif kind is Comparison:
+        stand_in = Comparison(feedback="x" * characters, better="second")
     else:
         stand_in = WrittenProblem(problem="What is the sum of the first ten odd numbers?", answer="100")
     return stand_in  # type: ignore[return-value]

@@ -8,7 +8,14 @@ from pydantic import Field
 
 from questions_gen.params import Count, Name, Section, Seed
 from questions_gen.schema import VariationKind
-from questions_gen.teacher.answers import Evaluation, TeacherAnswer, WrittenProblem, json_schema, text_limits
+from questions_gen.teacher.answers import (
+    Comparison,
+    Evaluation,
+    TeacherAnswer,
+    WrittenProblem,
+    json_schema,
+    text_limits,
+)
 from questions_gen.teacher.embedded import EmbeddedParams
 from questions_gen.teacher.store import Request
 
@@ -38,6 +45,13 @@ SYSTEM_EVALUATE = (
     "difficulty (several ideas needed), innovation (a new idea), clarity, educational_value (teaches something)."
 )
 ASK_EVALUATION = "Judge: {statement}"
+
+SYSTEM_COMPARE = (
+    "You compare two problems for mathematics competitions. Say in one or two sentences what tells them apart: whether "
+    "conditions are complete and the answer is determined, how many ideas are needed, whether one is new. Then say "
+    "which is better, first or second, whatever their order and length."
+)
+ASK_COMPARISON = "First: {first}\n\nSecond: {second}"
 
 SYSTEM_WRITE = (
     "You write problems for mathematics competitions. Each is complete, ends with what is asked, and has one short "
@@ -75,6 +89,24 @@ EVALUATIONS: tuple[Example, ...] = (
             clarity=5,
             educational_value=4,
         ),
+    ),
+)
+COMPARISONS: tuple[Example, ...] = (
+    (
+        ASK_COMPARISON.format(
+            first="How many numbers are divisible by 3?",
+            second="How many integers from 1 to 100 are divisible by 3 but not by 9?",
+        ),
+        Comparison(
+            feedback="The first doesn't say which numbers are counted; the second is complete.", better="second"
+        ),
+    ),
+    (
+        ASK_COMPARISON.format(
+            first="For how many positive integers $n$ is $n^2 + 20$ divisible by $n + 4$?",
+            second="For how many positive integers $n$ is $4n$ divisible by $4$?",
+        ),
+        Comparison(feedback="The first needs an idea; the second holds for all integers.", better="first"),
     ),
 )
 IMPROVEMENTS: tuple[Example, ...] = (
@@ -137,6 +169,12 @@ def improvement_request(params: TeacherParams, statement: str, feedback: str, *,
     """A better problem, by that feedback."""
     question = ASK_IMPROVEMENT.format(feedback=feedback, statement=statement)
     return _request(params, WrittenProblem, SYSTEM_WRITE, IMPROVEMENTS, question, sample)
+
+
+def comparison_request(params: TeacherParams, first: str, second: str, *, sample: int = 0) -> Request:
+    """Which of two problems is better."""
+    question = ASK_COMPARISON.format(first=first, second=second)
+    return _request(params, Comparison, SYSTEM_COMPARE, COMPARISONS, question, sample)
 
 
 def variation_request(params: TeacherParams, kind: VariationKind, statement: str, *, sample: int = 0) -> Request:

@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 from questions_gen.errors import UserError
 from questions_gen.schema import VariationKind
 from questions_gen.stage import TeacherRun
-from questions_gen.teacher.answers import Evaluation, Kind, WrittenProblem, parse, text_limits
+from questions_gen.teacher.answers import Comparison, Evaluation, Kind, WrittenProblem, parse, text_limits
 from questions_gen.teacher.client import Client, Dropped, Missing, Unreachable
 from questions_gen.teacher.connection import LOOPBACK, Connection, Endpoint
 from questions_gen.teacher.embedded import serve
 from questions_gen.teacher.limits import Limits, OverBudget
 from questions_gen.teacher.prompts import (
     TeacherParams,
+    comparison_request,
     evaluation_request,
     improvement_request,
     variation_request,
@@ -50,6 +51,9 @@ class Teacher:
     async def vary(self, kind: VariationKind, statement: str) -> WrittenProblem:
         return await self._ask(partial(variation_request, self._params, kind, statement), WrittenProblem)
 
+    async def compare(self, first: str, second: str) -> Comparison:
+        return await self._ask(partial(comparison_request, self._params, first, second), Comparison)
+
     async def _ask(self, request: Callable[..., Request], kind: type[Kind]) -> Kind:
         """The first sample of the right form; the last one's Dropped if none is."""
         for sample in range(self._params.samples - 1):
@@ -66,8 +70,8 @@ class Lessons(Generic[Result]):
     answers: list[Answer]
     """The stored answers that they were made from, by key."""
     counts: Mapping[str, float]
-    """Stored and asked answers, attempts, tokens and cost. They differ from run to run: for showing, never for an
-    output."""
+    """Stored and asked answers, attempts, tokens, cost and hit rate (stored of all answers). They differ from run to
+    run: for showing, never for an output."""
     calls: list[dict[str, Any]]
     """One row a look-up or attempt; for showing too."""
 
@@ -125,6 +129,8 @@ async def _consult(
             await client.close()
     results = _whole(outcomes, run, client.counts, label)
     counts = {**client.counts, **({"cost": client.limits.cost} if run.prices else {})}
+    found = client.counts["stored"] + client.counts["asked"]
+    counts["hit_rate"] = client.counts["stored"] / found if found else 0.0
     return Lessons(results, [client.used[key] for key in sorted(client.used)], counts, client.calls)
 
 

@@ -111,7 +111,8 @@ STEP_KEYS = {name: name for name in ("step", "loss", "learning_rate", "grad_norm
 
 
 def trainer_arguments(training: SupervisedParams, model_params: ModelParams, seed: int, output: Path) -> dict[str, Any]:
-    """Every TRL field that matters, said here: defaults change with releases and with unsloth's patches."""
+    """Every field that matters, said here: defaults change with releases and with unsloth's patches. For any of TRL's
+    trainers that go through a data set."""
     return {
         "output_dir": str(output),
         "max_steps": training.steps,
@@ -128,9 +129,6 @@ def trainer_arguments(training: SupervisedParams, model_params: ModelParams, see
         "fp16": False,
         "gradient_checkpointing": model_params.gradient_checkpointing,
         "max_length": None,  # over-length rows were dropped
-        "packing": False,
-        "completion_only_loss": True,
-        "loss_type": "chunked_nll",
         "eval_strategy": "no",
         "logging_steps": 1,
         "logging_first_step": True,
@@ -162,7 +160,12 @@ def supervised_trainer(
 
     return SFTTrainer(
         model=model,
-        args=SFTConfig(**trainer_arguments(training, model_params, seed, output)),
+        args=SFTConfig(
+            **trainer_arguments(training, model_params, seed, output),
+            packing=False,
+            completion_only_loss=True,
+            loss_type="chunked_nll",
+        ),
         train_dataset=Dataset.from_list([_prompt_completion(row) for row in rows]),
         eval_dataset=Dataset.from_list([_prompt_completion(row) for row in validation]) if validation else None,
         processing_class=tokenizer,
