@@ -93,3 +93,22 @@ class Verdict(Record):
     known_similarity: float = Field(ge=0, le=1)
     """Highest similarity to the known problems: training and evaluation."""
     total: float = Field(ge=0, le=1)
+
+
+EvaluationTest = Literal["new", "variation", "own_variation", "control"]
+
+
+class Evaluated(Record):
+    """One completion of an evaluation with all that was asked and judged: a row of data/evaluation/<model>."""
+
+    test: EvaluationTest
+    """new: a new problem · variation: of a held-out problem · own_variation: of the model's own new problem · control:
+    a text that no model wrote, through the same judge."""
+    cell: str
+    """What is counted together inside a test: a topic, a kind of variation, "real" or "fake"."""
+    thinking: bool
+    prompt: Prompt
+    completion: Completion
+    verdict: Verdict
+    nearest: str | None
+    """The known problem that the statement is most like; None where nothing is known."""
