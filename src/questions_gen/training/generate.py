@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from questions_gen.answers import parse_completion
+from questions_gen.errors import UserError
 from questions_gen.params import Count, Positive, Section
 from questions_gen.schema import Completion, FinishReason, Prompt
 
@@ -17,6 +18,18 @@ class SamplingParams(Section):
     top_k: Annotated[int, Field(ge=0)]
     """Keep the k likeliest tokens; 0 keeps all."""
     max_new_tokens: Count
+    """Thinking included."""
+    thinking: bool
+    """Whether the model thinks before it writes, where its chat template asks (Qwen3's `enable_thinking`)."""
+
+
+def template_arguments(tokenizer: Any, sampling: SamplingParams) -> dict[str, bool]:
+    """What the chat template is told. Raises UserError for thinking that it knows nothing of."""
+    if "enable_thinking" in (tokenizer.chat_template or ""):
+        return {"enable_thinking": sampling.thinking}
+    if sampling.thinking:
+        raise UserError("sampling.thinking: true, but the chat template of fetch.model can't be told; set it to false")
+    return {}
 
 
 def generate(
@@ -60,7 +73,7 @@ def _generate_batch(
     """Each prompt with its completion's text, number of tokens and reason to end."""
     import torch
 
-    texts = [_render(tokenizer, prompt) for prompt in prompts]
+    texts = [_render(tokenizer, prompt, sampling) for prompt in prompts]
     batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
     ends = end_tokens(model, tokenizer)
     torch.manual_seed(seed)
@@ -80,9 +93,10 @@ def _generate_batch(
         yield prompt, tokenizer.decode(tokens, skip_special_tokens=True), len(tokens), finish_reason(tokens, ends)
 
 
-def _render(tokenizer: Any, prompt: Prompt) -> str:
+def _render(tokenizer: Any, prompt: Prompt, sampling: SamplingParams) -> str:
     messages = [message.model_dump() for message in prompt.messages]
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    arguments = template_arguments(tokenizer, sampling)
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **arguments)
 
 
 def _until_end(tokens: list[int], ends: set[int]) -> list[int]:
