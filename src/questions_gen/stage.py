@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -85,6 +86,24 @@ class RolloutsRun(Section):
     """Share of a GPU's memory for vLLM beside the training (colocated)."""
 
 
+class LaunchRun(Section):
+    """The processes of sft, grpo and distill. The effective batch stays what the stage's own section says."""
+
+    processes: Count
+    """On each host: one a GPU."""
+    hosts: Count
+    address: Annotated[str, Field(pattern=r"^[^:\s]+:\d+$")] | None
+    """host:port of the first host; null with one host."""
+    engine: Literal["ddp", "fsdp2", "zero2", "zero3"]
+    """ddp: a whole model on each GPU · fsdp2, zero2, zero3: sharded, by conf/launch/<engine>.yaml."""
+
+    @model_validator(mode="after")
+    def _found(self) -> "LaunchRun":
+        if self.hosts > 1 and self.address is None:
+            raise ValueError("address must be host:port of the first host where there are several hosts")
+        return self
+
+
 class TrackingRun(Section):
     enabled: bool
     uri: str | None
@@ -96,6 +115,7 @@ class RunParams(Section):
 
     teacher: TeacherRun
     rollouts: RolloutsRun
+    launch: LaunchRun
     tracking: TrackingRun
 
 
@@ -147,6 +167,8 @@ class Stage:
     """Which one of a `foreach` stage."""
     before: Callable[[], None] | None = None
     """Run first of all, before the params are read."""
+    parallel: bool = False
+    """Whether `run.launch` may do the work in several processes."""
 
     @property
     def address(self) -> str:
@@ -165,6 +187,11 @@ class Stage:
     def needs(self) -> list[Path]:
         """Everything that must be there before the work starts."""
         return [*self.inputs.values(), *([CHECKED] if self.name != "check" else [])]
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes: the only one, or rank 0 of several."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def home() -> Path:
@@ -208,6 +235,9 @@ def run(stage: Stage, start_tracker: Callable[..., Any] | None = None) -> None:
     for path in stage.needs:
         if not path.exists():
             raise UserError(f"{stage.address}: the input {path} is missing; `dvc repro {stage.address}` makes it")
+    if not is_main():
+        _help(stage, settings, params)
+        return
     with _alone(stage, Path(".locks")):
         key = input_hash(stage, params)
         checkpoints = home() / ".checkpoints" / stage.address / key
@@ -224,6 +254,14 @@ def run(stage: Stage, start_tracker: Callable[..., Any] | None = None) -> None:
                 files.write_json(temporary["log"], {"input_hash": key, "metrics": log.metrics, "steps": log.steps})
                 tracker.log_metrics(_numbers(log.metrics))
             files.write_text(checkpoints / "finished", "")
+
+
+def _help(stage: Stage, settings: RunParams, params: Mapping[str, Any]) -> None:
+    """Take part in the work of the main process, which alone locks, writes and tracks."""
+    checkpoints = home() / ".checkpoints" / stage.address / input_hash(stage, params)
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = {name: Path(folder) / path.name for name, path in stage.outputs.items()}
+        stage.work(Context(settings, NoTracker(), checkpoints, home()), **params, **stage.inputs, **outputs)
 
 
 def _numbers(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

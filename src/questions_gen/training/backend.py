@@ -26,6 +26,7 @@ from pydantic import Field
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.params import Count, Name, Positive, Section, Share
+from questions_gen.training.processes import count, main_only
 
 
 class ModelParams(Section):
@@ -271,6 +272,8 @@ def runtime_arguments(params: ModelParams, seed: int, output: Path) -> dict[str,
     return {
         "output_dir": str(output),
         "use_cpu": not torch.cuda.is_available(),  # without it, bf16 is refused on a CPU
+        "ddp_backend": None if torch.cuda.is_available() else "gloo",
+        "ddp_find_unused_parameters": False,
         "bf16": params.dtype == "bfloat16",
         "fp16": False,
         "gradient_checkpointing": params.gradient_checkpointing,
@@ -325,6 +328,16 @@ def save_adapter(model: Any, path: Path) -> None:
     model.save_pretrained(path, safe_serialization=True)
     (path / "README.md").unlink(missing_ok=True)
     _sort_targets(path)
+
+
+def save_trained(trainer: Any, path: Path) -> None:
+    """Write a trainer's adapter to the main process's `path`; each of several processes gives its part of it."""
+    if count() == 1:
+        save_adapter(trainer.model, path)
+        return
+    gathering = Path(trainer.args.output_dir) / "gathered"
+    trainer.save_model(str(gathering))
+    main_only(lambda: copy_adapter(gathering, path))
 
 
 def copy_adapter(source: Path, target: Path) -> None:

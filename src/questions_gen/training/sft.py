@@ -6,7 +6,7 @@ never cut.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ from questions_gen.training.backend import (
     load_tokenizer,
     load_weights,
     runtime_arguments,
-    save_adapter,
+    save_trained,
     supervised_loss,
     use_backend,
 )
@@ -34,7 +34,9 @@ from questions_gen.training.checkpoints import (
     tracking_callback,
 )
 from questions_gen.training.lengths import token_lengths
+from questions_gen.training.processes import in_order, share_of_batch
 
+T = TypeVar("T")
 Optimizer = Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"]
 
 
@@ -99,7 +101,7 @@ def train(
     else:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     after = trainer.evaluate()["eval_loss"]
-    save_adapter(trainer.model, adapter)
+    save_trained(trainer, adapter)
     steps = logged_steps(output / f"checkpoint-{training.steps}", "loss", STEP_KEYS)
     metrics = {
         "rows": len(kept),
@@ -117,12 +119,15 @@ STEP_KEYS = {name: name for name in ("step", "loss", "learning_rate", "grad_norm
 
 def trainer_arguments(training: SupervisedParams, model_params: ModelParams, seed: int, output: Path) -> dict[str, Any]:
     """Fields for any of TRL's trainers that go through a data set."""
+    rows = training.batch_size * training.accumulation
+    batch_size, accumulation = share_of_batch(rows, training.batch_size, "batch_size × accumulation")
     return {
         **runtime_arguments(model_params, seed, output),
         "max_steps": training.steps,
-        "per_device_train_batch_size": training.batch_size,
+        "per_device_train_batch_size": batch_size,
+        "train_sampling_strategy": "sequential",  # the rows come in their order
         "per_device_eval_batch_size": training.batch_size,
-        "gradient_accumulation_steps": training.accumulation,
+        "gradient_accumulation_steps": accumulation,
         "learning_rate": training.learning_rate,
         "warmup_steps": training.warmup_steps,
         "weight_decay": training.weight_decay,
@@ -159,13 +164,18 @@ def supervised_trainer(
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(**fields),
-        train_dataset=Dataset.from_list([_prompt_completion(row) for row in rows]),
+        train_dataset=Dataset.from_list([_prompt_completion(row) for row in training_order(training, rows, seed)]),
         eval_dataset=Dataset.from_list([_prompt_completion(row) for row in validation]) if validation else None,
         processing_class=tokenizer,
         callbacks=list(callbacks),
     )
     check_fields(trainer.args, fields)
     return trainer
+
+
+def training_order(training: SupervisedParams, rows: Sequence[T], seed: int) -> list[T]:
+    """All rows of all steps, one after the other: the same for any number of processes."""
+    return in_order(rows, training.steps * training.batch_size * training.accumulation, seed)
 
 
 def fitting(base: Path, rows: Sequence[Conversation], limit: int) -> tuple[list[Conversation], int]:
