@@ -62,9 +62,10 @@ def test_the_export_is_checked(results: dict) -> None:
     assert results["cases"]["export"]["checks"]["safetensors"]["positions"] > 0
 
 
-def test_a_backend_that_is_not_installed_is_said_so(results: dict) -> None:
-    assert results["cases"]["sft-bf16-unsloth"] == {"skipped": "unsloth isn't installed"}
-    assert "`sft-bf16-unsloth`: unsloth isn't installed" in render(results["file"])
+def test_what_this_machine_can_not_run_is_said_so(results: dict) -> None:
+    assert results["cases"]["sft-bf16-unsloth"] == {"skipped": "unsloth needs a GPU, and to be installed"}
+    assert "`sft-bf16-unsloth`: unsloth needs a GPU" in render(results["file"])
+    assert gpu_check.refused("sft-bf16-ddp", 300.0) == {"skipped": "2 cards are needed"}
 
 
 def test_the_cases_leave_nothing_but_the_base_model(results: dict) -> None:

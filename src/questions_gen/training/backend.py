@@ -272,7 +272,7 @@ def runtime_arguments(params: ModelParams, seed: int, output: Path) -> dict[str,
     return {
         "output_dir": str(output),
         "use_cpu": not torch.cuda.is_available(),  # without it, bf16 is refused on a CPU
-        "ddp_backend": None if torch.cuda.is_available() else "gloo",
+        "ddp_backend": "gloo" if count() > 1 and not torch.cuda.is_available() else None,
         "ddp_find_unused_parameters": False,
         "bf16": params.dtype == "bfloat16",
         "fp16": False,
@@ -299,6 +299,11 @@ def runtime_arguments(params: ModelParams, seed: int, output: Path) -> dict[str,
 def supervised_loss(params: ModelParams) -> str:
     """TRL's loss_type for sft. TRL's own chunked loss goes round unsloth's, which is chunked too."""
     return "nll" if params.backend == "unsloth" else "chunked_nll"
+
+
+def supervised_length(params: ModelParams) -> int | None:
+    """TRL's max_length for sft and dpo, where no row is longer. unsloth puts its model's in place of none."""
+    return params.max_length if params.backend == "unsloth" else None
 
 
 def check_fields(arguments: Any, wanted: Mapping[str, Any]) -> None:
