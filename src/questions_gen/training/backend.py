@@ -272,7 +272,7 @@ def runtime_arguments(params: ModelParams, seed: int, output: Path) -> dict[str,
     return {
         "output_dir": str(output),
         "use_cpu": not torch.cuda.is_available(),  # without it, bf16 is refused on a CPU
-        "ddp_backend": None if torch.cuda.is_available() else "gloo",
+        "ddp_backend": "gloo" if count() > 1 and not torch.cuda.is_available() else None,
         "ddp_find_unused_parameters": False,
         "bf16": params.dtype == "bfloat16",
         "fp16": False,
