@@ -78,6 +78,15 @@ def _join() -> None:
     import torch
     from accelerate import PartialState
 
-    if not torch.distributed.is_initialized():
-        on_gpu = torch.cuda.is_available()
-        PartialState(cpu=not on_gpu, **({} if on_gpu else {"backend": "gloo"}))
+    if torch.distributed.is_initialized():
+        return
+    if torch.cuda.is_available():
+        PartialState()
+        return
+    PartialState(cpu=True, backend="gloo")
+    # accelerate numbers the CPU ("cpu:1"), and trainers load a checkpoint to there, which torch refuses
+    torch.serialization.register_package(0, lambda _: None, _on_numbered_cpu)
+
+
+def _on_numbered_cpu(storage: Any, location: str) -> Any:
+    return storage if location.startswith("cpu:") else None

@@ -95,7 +95,6 @@ def train(
         output=output,
         callbacks=[checkpoint_callback(), tracking_callback(context.tracker)],
     )
-    before = trainer.evaluate()["eval_loss"]
     resume = last_complete(output)
     if resume and checkpoint_step(resume) == training.steps:
         load_weights(trainer.model, resume)  # the trainer itself would go on beyond the last step
@@ -103,12 +102,13 @@ def train(
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     after = trainer.evaluate()["eval_loss"]
     save_trained(trainer, adapter)
-    steps = logged_steps(output / f"checkpoint-{training.steps}", "loss", STEP_KEYS)
+    last = output / f"checkpoint-{training.steps}"
+    steps = logged_steps(last, "loss", STEP_KEYS)
     metrics = {
         "rows": len(kept),
         "too_long": too_long,
         "validation_rows": len(checked),
-        "validation_loss_before": before,
+        "validation_loss_before": logged_steps(last, "eval_loss", {"eval_loss": "loss"})[0]["loss"],
         "validation_loss": after,
         "train_loss": sum(row["loss"] for row in steps) / len(steps),
     }
@@ -158,6 +158,8 @@ def supervised_trainer(
 
     fields = {
         **trainer_arguments(training, model_params, seed, output),
+        # not by trainer.evaluate(): a model that was evaluated first is trained without its gradients being averaged
+        "eval_on_start": bool(validation),
         "packing": False,
         "completion_only_loss": True,
         "loss_type": supervised_loss(model_params),
