@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,9 @@ LIMIT = 470
 """Seconds for all cases together: `make gpu-check` ends within 8 minutes."""
 MATRIX = {"cuda": 8192, "cpu": 512}
 """Side of the product that the card's matrix rate is measured on."""
+
+ERROR = re.compile(r"(\[rank\d+\]: )?[\w.]+(Error|Exception|Exit)\b: [^/]*$")
+"""How Python ends a traceback; a line with a path in it is passed over."""
 
 Runner = Callable[[str, str, Path, float], dict[str, Any]]
 """(case, shape, folder, seconds left) → its numbers, or {"error": …}."""
@@ -100,10 +104,16 @@ def in_a_process(name: str, shape: str, folder: Path, left: float) -> dict[str, 
         try:
             code = subprocess.run(command, stdout=text, stderr=subprocess.STDOUT, timeout=left).returncode
         except subprocess.TimeoutExpired:
-            code = f"stopped after {left:.0f} s"
+            return {"error": f"stopped after {left:.0f} s: no time was left"}
     if result.exists():
         return files.read_json(result)
-    return {"error": f"exit code {code}", "output": log.read_text(errors="replace").splitlines()[-25:]}
+    return {"error": f"exit code {code}", "said": said(log.read_text(errors="replace"))}
+
+
+def said(log: str) -> str:
+    """The line of a process's output that names an error, the last one; what lies where on this machine is left out."""
+    lines = [line.strip() for line in log.splitlines()]
+    return next((line for line in reversed(lines) if ERROR.match(line)), "")
 
 
 def started(name: str) -> list[str]:
