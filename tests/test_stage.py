@@ -18,6 +18,7 @@ run:
   teacher: {mode: record, base_url: null, key_variable: KEY, concurrency: 1, timeout: 1.0, requests_per_minute: null,
     tokens_per_minute: null, budget: {requests: null, tokens: null, cost: null}, prices: null}
   tracking: {enabled: false, uri: null}
+  publish: {namespace: null, model: toy, private: true, stages: [distill], artifacts: [adapter], token_variable: TOKEN}
 """
 
 

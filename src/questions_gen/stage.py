@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from questions_gen import files
 from questions_gen.errors import UserError
@@ -82,11 +82,27 @@ class TrackingRun(Section):
     """An MLflow server; null is a SQLite file in the main checkout."""
 
 
+class PublishRun(Section):
+    """What `questions-gen publish` sends to the Hugging Face Hub."""
+
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None
+    """A user or an organisation."""
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """A stage's repository is namespace/model-stage."""
+    private: bool
+    stages: Annotated[list[Literal["sft", "grpo", "distill"]], Field(min_length=1)]
+    artifacts: Annotated[list[Literal["adapter", "merged", "gguf"]], Field(min_length=1)]
+    """Folders of an export."""
+    token_variable: Name
+    """The environment variable that holds the token."""
+
+
 class RunParams(Section):
     """How a run is carried out: nothing here changes a result, and no stage is rerun for it."""
 
     teacher: TeacherRun
     tracking: TrackingRun
+    publish: PublishRun
 
 
 class Tracker(Protocol):
