@@ -46,7 +46,7 @@ class Faults:
 
     seed: int
     share: float = 0.2
-    late: float = 0.4
+    late: float = 0.7
     """Seconds."""
     injected: list[str] = field(default_factory=list)
     after: int = 0
@@ -420,7 +420,7 @@ def hasten_clients(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(_http, "time", SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None}))
     monkeypatch.setattr(hub, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(hub, "TIMEOUT", 0.25)
+    monkeypatch.setattr(hub, "TIMEOUT", 0.5)
 
 
 @pytest.fixture

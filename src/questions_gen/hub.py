@@ -55,8 +55,14 @@ def patiently(step: Callable[[], Result]) -> Result:
 
 def is_passing(error: BaseException) -> bool:
     """May it go by itself: no connection, no answer, or an answer that says so?"""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
     cause = failure(error)
-    return cause is not None and (status(cause) is None or status(cause) in PASSING)
+    return (
+        cause is not None
+        and not isinstance(cause, OfflineModeIsEnabled)
+        and (status(cause) is None or status(cause) in PASSING)
+    )
 
 
 def failure(error: BaseException | None) -> BaseException | None:
