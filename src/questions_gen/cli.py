@@ -5,13 +5,16 @@
     questions-gen score problems.jsonl --json
     questions-gen teacher plan | record | stats | verify | show KEY | seal | prune
     questions-gen publish --dry-run
+    questions-gen doctor --before-run
 
-Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damaged · 2 bad input, which the error names.
+Exit codes: 0 fine · 1 a problem's gate is closed, stored answers are damaged, or something is broken · 2 bad input,
+which the error names.
 """
 
 import typer
 
 from questions_gen.commands import profile, teacher
+from questions_gen.commands.doctor import doctor
 from questions_gen.commands.publish import publish
 from questions_gen.commands.score import score
 
@@ -24,3 +27,4 @@ app.add_typer(profile.app, name="profile")
 app.add_typer(teacher.app, name="teacher")
 app.command()(score)
 app.command()(publish)
+app.command()(doctor)

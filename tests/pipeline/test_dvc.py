@@ -101,7 +101,7 @@ def room(module: str) -> str:
     first = module.split(".")[1]
     if first in ("training", "teacher", "report", "tracking"):
         return first
-    if first in ("cli", "commands"):
+    if first in ("cli", "commands", "doctor"):
         return "commands"
     if first in ("sources", "gguf_import", "champ"):
         return "sources"
