@@ -71,7 +71,8 @@ def s3_server(root: Path) -> Iterator[Server]:
     port = _free_port()
     (root / "served/bucket").mkdir(parents=True)
     command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
-    with _running([*command, "--config", "/dev/null", root / "served"], port, root / "rclone.log"):
+    command += ["--config", "/dev/null", "--dir-cache-time", "0"]  # the tests change its folder behind its back
+    with _running([*command, root / "served"], port, root / "rclone.log"):
         yield Server(
             "s3://bucket/questions-gen",
             root / "served/bucket/questions-gen",

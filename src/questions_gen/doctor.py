@@ -185,6 +185,10 @@ def _on_remote(there: "Sequence[Seen]", here: "Sequence[Seen]") -> list[Finding]
         Finding("remote", "broken", f"{seen.tracked.path}: lost there", _send_again(seen, urls, cached))
         for seen in lost
     ]
+    if not urls and not cached:
+        return [
+            Finding("remote", "warn", "it has nothing of the run, nor has this checkout", "dvc repro, then dvc push")
+        ]
     if nowhere := [seen for seen in unsent if seen.tracked.oid not in cached]:
         cause = f"{len(nowhere)} objects are neither here nor there: {_some(s.tracked.path for s in nowhere)}"
         findings.append(Finding("remote", "broken", cause, "dvc push from a checkout that has them, or dvc repro"))

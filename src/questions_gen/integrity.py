@@ -72,10 +72,12 @@ def _is_made(out: object) -> bool:
 
 
 def look(store: "HashFileDB", tracked: list[Tracked], others: "Collection[HashFileDB]" = ()) -> list[Seen]:
-    """Read every object of `tracked` in `store`, and of the folders in it. Raises what the store's file system raises.
+    """Read every object of `tracked` in `store`, and of the folders in it.
 
-    A folder whose listing isn't whole in `store` is looked up in `others`.
+    A folder whose listing isn't whole in `store` is looked up in `others`. Raises what the store's file system raises
+    if it can't be reached.
     """
+    store.fs.exists(store.path)
     with ThreadPoolExecutor(READERS) as readers:
         tops = list(readers.map(lambda one: _look_at(store, one), tracked))
         inside = [
@@ -108,6 +110,8 @@ def _look_at(store: "HashFileDB", tracked: Tracked) -> Seen:
                 size += len(chunk)
     except FileNotFoundError:
         return Seen(tracked, "missing", url)
+    except Exception as error:  # each file system has errors of its own
+        return Seen(tracked, "damaged", url, f"it can't be read ({str(error) or type(error).__name__})")
     if tracked.size is not None and size != tracked.size:
         return Seen(tracked, "damaged", url, f"{size:,} bytes long, not {tracked.size:,}")
     if digest.hexdigest() != tracked.oid.removesuffix(".dir"):
