@@ -77,39 +77,45 @@ def look(store: "HashFileDB", tracked: list[Tracked], others: "Collection[HashFi
     A folder whose listing isn't whole in `store` is looked up in `others`. Raises what the store's file system raises
     if it can't be reached.
     """
-    store.fs.exists(store.path)
-    with ThreadPoolExecutor(READERS) as readers:
-        tops = list(readers.map(lambda one: _look_at(store, one), tracked))
-        inside = [
-            inner
-            for seen in tops
-            if seen.tracked.oid.endswith(".dir")
-            for inner in _members(seen.tracked, [store] if seen.state == "whole" else others)
-        ]
-        unique = list({inner.oid: inner for inner in inside}.values())
-        return [*tops, *readers.map(lambda one: _look_at(store, one), unique)]
+    tops = _look_at_all(store, tracked)
+    inside = [
+        inner
+        for seen in tops
+        if seen.tracked.oid.endswith(".dir")
+        for inner in _members(seen.tracked, [store] if seen.state == "whole" else others)
+    ]
+    return [*tops, *_look_at_all(store, list({inner.oid: inner for inner in inside}.values()))]
 
 
 def _members(folder: Tracked, stores: "Collection[HashFileDB]") -> Iterator[Tracked]:
     """The files of a folder, from the first store that has its listing whole."""
     for store in stores:
-        if _look_at(store, folder).state == "whole":
+        if _look_at_all(store, [folder])[0].state == "whole":
             for entry in json.loads(store.fs.cat_file(store.oid_to_path(folder.oid))):
                 yield Tracked(entry["md5"], f"{folder.path}/{entry['relpath']}", None, folder.oid)
             return
 
 
-def _look_at(store: "HashFileDB", tracked: Tracked) -> Seen:
+def _look_at_all(store: "HashFileDB", tracked: list[Tracked]) -> list[Seen]:
+    from dvc_objects.db import ObjectDB
+
+    # not the store's own method: that of a folder removes what is damaged
+    there = set(ObjectDB.oids_exist(store, [one.oid for one in tracked], jobs=READERS)) if tracked else set()
+    with ThreadPoolExecutor(READERS) as readers:
+        return list(readers.map(lambda one: _look_at(store, one, one.oid in there), tracked))
+
+
+def _look_at(store: "HashFileDB", tracked: Tracked, is_there: bool) -> Seen:
     path = store.oid_to_path(tracked.oid)
     url = store.fs.unstrip_protocol(path)
+    if not is_there:
+        return Seen(tracked, "missing", url)
     digest, size = hashlib.md5(usedforsecurity=False), 0
     try:
         with store.fs.open(path, "rb") as handle:
             while chunk := handle.read(CHUNK):
                 digest.update(chunk)
                 size += len(chunk)
-    except FileNotFoundError:
-        return Seen(tracked, "missing", url)
     except Exception as error:  # each file system has errors of its own
         return Seen(tracked, "damaged", url, f"it can't be read ({str(error) or type(error).__name__})")
     if tracked.size is not None and size != tracked.size:
