@@ -34,9 +34,6 @@ class Server:
         found = [path for path in (self.folder / "files").rglob("*") if path.is_file()]
         return sorted(path for path in found if len(path.name.removesuffix(".dir")) == 30)
 
-    def object(self, oid: str) -> Path:
-        return self.folder / "files/md5" / oid[:2] / oid[2:]
-
 
 def folder_server(root: Path) -> Iterator[Server]:
     yield Server(str(root / "remote"), root / "remote")
@@ -71,8 +68,7 @@ def s3_server(root: Path) -> Iterator[Server]:
     port = _free_port()
     (root / "served/bucket").mkdir(parents=True)
     command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"]
-    command += ["--config", "/dev/null", "--dir-cache-time", "0"]  # the tests change its folder behind its back
-    with _running([*command, root / "served"], port, root / "rclone.log"):
+    with _running([*command, "--config", "/dev/null", root / "served"], port, root / "rclone.log"):
         yield Server(
             "s3://bucket/questions-gen",
             root / "served/bucket/questions-gen",
