@@ -5,10 +5,12 @@ STAMP := .venv/installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: repro test lint ui check-reproducible bench-rewards
+.PHONY: repro setup test lint ui check-reproducible bench-rewards
 
 repro: $(STAMP)  ## run the pipeline: only what changed
 	dvc repro
+
+setup: $(STAMP)  ## install into .venv, and no more
 
 test: $(STAMP)  ## code style and all tests
 	ruff check .

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from questions_gen import cli, files, hub, publishing
+from questions_gen import cli, hub, publishing
 from questions_gen.errors import UserError
 from questions_gen.publishing import PublishError, publish
 from questions_gen.stage import PublishRun
@@ -24,7 +24,7 @@ SETTINGS = PublishRun(
     model="tiny",
     private=True,
     stages=["distill"],
-    artifacts=["adapter", "merged", "gguf"],
+    artifacts=["adapter", "merged", "merged-nf4", "gguf"],
     token_variable="A_TOKEN",
 )
 EXPORT = {
@@ -35,6 +35,8 @@ EXPORT = {
     "merged/model-00001-of-00002.safetensors": bytes(range(255)) * 90,
     "merged/model-00002-of-00002.safetensors": bytes(range(254)) * 70,
     "merged/config.json": b'{"hidden_size": 8}\n',
+    "merged-nf4/model.safetensors": bytes(range(253)) * 20,
+    "gguf/Modelfile-q8_0": b"FROM ./model-q8_0.gguf\n",
     "gguf/model-q8_0.gguf": b"GGUF" + bytes(3000),
 }
 
@@ -43,11 +45,12 @@ EXPORT = {
 def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a checkout with an export in it, and clients that wait for milliseconds only."""
     for name, content in EXPORT.items():
-        files.write_text(tmp_path / "checkout/models/export" / name, "")
-        (tmp_path / "checkout/models/export" / name).write_bytes(content)
+        path = tmp_path / "checkout/models/export/distill" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     monkeypatch.chdir(tmp_path / "checkout")
     fake_hub.hasten_clients(monkeypatch)
-    return tmp_path / "checkout/models/export"
+    return tmp_path / "checkout/models/export/distill"
 
 
 def planned() -> publishing.Publication:
@@ -131,7 +134,7 @@ def test_a_hub_that_dies_at_any_request(the_hub: FakeHub, export: Path, monkeypa
         the_hub.faults = None
         publish(planned(), TOKEN)
         assert the_hub.files("model", REPO) == published_bytes()
-        assert len(the_hub.uploads) == len(set(the_hub.uploads)) == 4
+        assert len(the_hub.uploads) == len(set(the_hub.uploads)) == 5
     assert half >= 3
 
 
@@ -171,7 +174,7 @@ def test_an_unreachable_hub_is_told(the_hub: FakeHub, export: Path, monkeypatch:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(PublishError, match=r"failed 6 times in a row \(ConnectError\); of its 8 files 8 were not"):
+    with pytest.raises(PublishError, match=r"failed 6 times in a row \(ConnectError\); of its 10 files 10 were not"):
         publish(planned(), TOKEN)
 
 
@@ -181,7 +184,7 @@ def test_what_was_not_exported_is_said(export: Path) -> None:
     (export / "gguf").rmdir()
     with pytest.raises(UserError, match=r"^run.publish.artifacts: the export of distill has no gguf \(.*adapter, mer"):
         planned()
-    with pytest.raises(UserError, match="the export of sft has no adapter, merged, gguf .* holds nothing"):
+    with pytest.raises(UserError, match="the export of sft has no adapter, merged, merged-nf4, gguf .* holds nothing"):
         publishing.plan(SETTINGS.model_copy(update={"stages": ["sft"]}), COMMIT)
 
 
@@ -191,7 +194,7 @@ def test_what_was_not_exported_is_said(export: Path) -> None:
 @pytest.fixture
 def checkout(export: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository of Git with the export, params and no change that isn't committed."""
-    root = export.parents[1]
+    root = export.parents[2]
     params = (Path(__file__).parents[1] / "params.yaml").read_text()
     params = params.replace("namespace: null", "namespace: me").replace("questions-gen-smollm2-135m ", "tiny ")
     (root / "params.yaml").write_text(params)
@@ -227,7 +230,7 @@ def test_the_command_publishes_and_shows_no_token(
     assert not the_hub.requests
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     code, shown = invoke()
-    assert (code, "me/tiny-distill: whole, 8 files sent, 0 were there" in shown) == (0, True), shown
+    assert (code, "me/tiny-distill: whole, 10 files sent, 0 were there" in shown) == (0, True), shown
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert commit in the_hub.files("model", REPO)["README.md"].decode()
     code, again = invoke("--json")

@@ -50,7 +50,9 @@ def python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < OLDEST_PYTHON:
         needed = ".".join(map(str, OLDEST_PYTHON))
-        return Finding("python", "broken", f"Python {version}; {needed} or newer is needed", "make PYTHON=python3.11")
+        return Finding(
+            "python", "broken", f"Python {version}; {needed} or newer is needed", "make setup PYTHON=python3.11"
+        )
     return Finding("python", "ok", f"Python {version}")
 
 
@@ -66,11 +68,15 @@ def packages(lock: Path = LOCK) -> list[Finding]:
     findings = []
     if missing:
         cause = f"{len(missing)} locked packages aren't installed: {_some(missing)}"
-        findings.append(Finding("packages", "broken", cause, "make"))
+        findings.append(Finding("packages", "broken", cause, "rm -r .venv && make setup"))
     if other:
         shown = _some(f"{name} {version} (locked {locked[name]})" for name, version in other.items())
         matters = " and outputs may differ" if {_plain(name) for name in other} & set(map(_plain, VERSIONED)) else ""
-        findings.append(Finding("packages", "warn", f"{len(other)} of another release{matters}: {shown}", "make"))
+        findings.append(
+            Finding(
+                "packages", "warn", f"{len(other)} of another release{matters}: {shown}", "rm -r .venv && make setup"
+            )
+        )
     return findings or [Finding("packages", "ok", f"{len(locked)} as in {lock}")]
 
 

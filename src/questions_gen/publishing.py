@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
 
 EXPORT = Path("models/export")
+"""What the stage export makes: a folder for each stage's model, with folders of artifacts, a card and checks."""
 CARD = "README.md"
 BESIDE = ("checks.json",)
 """Files of an export that go with any of its folders."""
@@ -73,13 +74,9 @@ class PublishError(UserError):
 
 
 def publishable(stage: str) -> dict[str, Path]:
-    """Artifact (adapter, merged, gguf) → its folder, as `export` made and checked them for a stage's model."""
-    folder = export_of(stage)
+    """Artifact (adapter, merged, gguf …) → its folder, as `export` made and checked them for a stage's model."""
+    folder = EXPORT / stage
     return {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()} if folder.is_dir() else {}
-
-
-def export_of(stage: str) -> Path:
-    return EXPORT if stage == "distill" else EXPORT / stage
 
 
 def plan(settings: PublishRun, commit: str) -> list[Publication]:
@@ -90,11 +87,11 @@ def plan(settings: PublishRun, commit: str) -> list[Publication]:
 
 
 def _publication(settings: PublishRun, namespace: str, stage: str, commit: str) -> Publication:
-    folder, found = export_of(stage), publishable(stage)
+    folder, found = EXPORT / stage, publishable(stage)
     if missing := [name for name in settings.artifacts if name not in found]:
         raise UserError(
             f"run.publish.artifacts: the export of {stage} has no {', '.join(missing)} ({folder} holds "
-            f"{', '.join(found) or 'nothing'}); mend the section export and `dvc repro export`, or publish less"
+            f"{', '.join(found) or 'nothing'}); see to export.models and export.formats and `dvc repro export`, or publish less"
         )
     paths = [path for name in settings.artifacts for path in sorted(found[name].rglob("*")) if path.is_file()]
     paths += [folder / name for name in BESIDE]

@@ -91,7 +91,7 @@ class PublishRun(Section):
     """A stage's repository is namespace/model-stage."""
     private: bool
     stages: Annotated[list[Literal["sft", "grpo", "distill"]], Field(min_length=1)]
-    artifacts: Annotated[list[Literal["adapter", "merged", "gguf"]], Field(min_length=1)]
+    artifacts: Annotated[list[Literal["adapter", "merged", "merged-nf4", "gguf"]], Field(min_length=1)]
     """Folders of an export."""
     token_variable: Name
     """The environment variable that holds the token."""
