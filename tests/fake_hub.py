@@ -246,7 +246,8 @@ class Handler(BaseHTTPRequestHandler):
         return {
             "id": repo_id, "_id": "0" * 24, "sha": commit, "private": repo.private,
             "gated": "auto" if repo.gated else False,
-            "siblings": [{"rfilename": path} for path in repo.commits[commit]], "tags": [], "disabled": False,
+            "siblings": [{"rfilename": path, "size": len(held)} for path, held in repo.commits[commit].items()],
+            "tags": [], "disabled": False,
             "downloads": 0, "likes": 0, "lastModified": "2026-01-01T00:00:00.000Z",
         }  # fmt: skip
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 OLDEST_PYTHON = (3, 11)
 LOCK = Path("requirements.lock")
+SET_UP = "rm -rf .venv && make setup"
 NAMED = 5
 """How many of several things a finding names."""
 PATIENCE = 10.0
@@ -68,15 +69,11 @@ def packages(lock: Path = LOCK) -> list[Finding]:
     findings = []
     if missing:
         cause = f"{len(missing)} locked packages aren't installed: {_some(missing)}"
-        findings.append(Finding("packages", "broken", cause, "rm -r .venv && make setup"))
+        findings.append(Finding("packages", "broken", cause, SET_UP))
     if other:
         shown = _some(f"{name} {version} (locked {locked[name]})" for name, version in other.items())
         matters = " and outputs may differ" if {_plain(name) for name in other} & set(map(_plain, VERSIONED)) else ""
-        findings.append(
-            Finding(
-                "packages", "warn", f"{len(other)} of another release{matters}: {shown}", "rm -r .venv && make setup"
-            )
-        )
+        findings.append(Finding("packages", "warn", f"{len(other)} of another release{matters}: {shown}", SET_UP))
     return findings or [Finding("packages", "ok", f"{len(locked)} as in {lock}")]
 
 

@@ -91,7 +91,8 @@ def _publication(settings: PublishRun, namespace: str, stage: str, commit: str) 
     if missing := [name for name in settings.artifacts if name not in found]:
         raise UserError(
             f"run.publish.artifacts: the export of {stage} has no {', '.join(missing)} ({folder} holds "
-            f"{', '.join(found) or 'nothing'}); see to export.models and export.formats and `dvc repro export`, or publish less"
+            f"{', '.join(found) or 'nothing'}); see to export.models and export.formats and "
+            "`dvc repro export`, or publish less"
         )
     paths = [path for name in settings.artifacts for path in sorted(found[name].rglob("*")) if path.is_file()]
     paths += [folder / name for name in BESIDE]

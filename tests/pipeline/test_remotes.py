@@ -202,6 +202,24 @@ def tracked(folder: Path) -> dict[str, str]:
     return {one.tracked.path: one.tracked.oid for one in seen}
 
 
+def test_a_damaged_object_in_the_cache_is_found_and_mended(place: Place) -> None:
+    assert dvc(place.origin, "push", "-q") == 0
+    clone = place.clone("damaged-cache")
+    assert dvc(clone, "pull", "-q") == 0
+    path = Path(open_dvc(clone).cache.local.oid_to_path(tracked(clone)["models/0/3.bin"]))
+    path.chmod(0o644)
+    path.write_bytes(b"other bytes")
+    (finding,) = findings(clone)["cache"]
+    assert finding.state == "broken"
+    assert finding.cause == "models/0/3.bin: its 11 bytes aren't those that its name stands for"
+    assert path.read_bytes() == b"other bytes", "it was looked at and not touched"
+    remedy, then = finding.remedy.split(", then ")
+    assert then == "dvc pull"
+    subprocess.run(remedy, shell=True, check=True)
+    assert dvc(clone, "pull", "-q") == 0
+    assert states(clone)["cache"] == {"ok"}
+
+
 def test_a_push_that_is_killed_is_made_good_by_the_next_one(place: Place) -> None:
     place.grow(300)
     before = len(place.server.objects)
