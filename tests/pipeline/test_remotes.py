@@ -107,6 +107,8 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         assert dvc(place.origin, "repro", "-q") == 0
         git(place.origin, "add", "-A", "--", ":!was-run")
         git(place.origin, "commit", "-qm", "first")
+        assert [finding.remedy for finding in findings(place.origin)["remote"]] == ["dvc push"]
+        assert dvc(place.origin, "push", "-q") == 0
         yield place
 
 
@@ -123,8 +125,6 @@ def states(folder: Path) -> dict[str, set[str]]:
 
 
 def test_a_colleague_pulls_what_was_pushed_and_nothing_runs_again(place: Place, capfd) -> None:
-    assert [finding.remedy for finding in findings(place.origin)["remote"]] == ["dvc push"]
-    assert dvc(place.origin, "push", "-q") == 0
     assert states(place.origin) == {"dvc.lock": {"ok"}, "cache": {"ok"}, "remote": {"ok"}}
     clone = place.clone("colleague")
     assert [finding.remedy for finding in findings(clone)["cache"]] == ["dvc pull"]
@@ -169,7 +169,6 @@ def open_dvc(folder: Path) -> Any:
     ids=["files", "the listing of a folder"],
 )
 def test_what_is_damaged_is_found_refused_and_mended(place: Place, damages: dict) -> None:
-    assert dvc(place.origin, "push", "-q") == 0
     oids = tracked(place.origin)
     for path, (damaged, _) in damages.items():
         change(place, oids[path], damaged(change(place, oids[path], b"")))
@@ -202,8 +201,8 @@ def tracked(folder: Path) -> dict[str, str]:
     return {one.tracked.path: one.tracked.oid for one in seen}
 
 
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
 def test_a_damaged_object_in_the_cache_is_found_and_mended(place: Place) -> None:
-    assert dvc(place.origin, "push", "-q") == 0
     clone = place.clone("damaged-cache")
     assert dvc(clone, "pull", "-q") == 0
     path = Path(open_dvc(clone).cache.local.oid_to_path(tracked(clone)["models/0/3.bin"]))
@@ -224,7 +223,7 @@ def test_a_push_that_is_killed_is_made_good_by_the_next_one(place: Place) -> Non
     place.grow(300)
     before = len(place.server.objects)
     push = subprocess.Popen([sys.executable, "-m", "dvc", "push", "-q", "-j", "2"], cwd=place.origin)
-    while push.poll() is None and len(place.server.objects) < before + 20:
+    while push.poll() is None and len(place.server.objects) < before + 5:
         time.sleep(0.002)
     push.send_signal(signal.SIGKILL)
     push.wait(30)
@@ -254,6 +253,7 @@ def test_a_remote_that_cannot_be_reached_is_told(place: Place) -> None:
     assert place.server.private.get("secret_access_key", "?") not in str(finding)
 
 
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
 def test_without_verify_it_warns(place: Place) -> None:
     clone = place.clone("trusting")
     assert dvc(clone, "remote", "modify", "-q", "beside", "verify", "false") == 0
