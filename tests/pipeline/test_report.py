@@ -1,4 +1,4 @@
-"""The stage report: logs in, the summary and plots out, which DVC then reads."""
+"""The stage report: logs and evaluations in; out come the summary and plots, which DVC then reads, and the page."""
 
 import csv
 import json
@@ -8,42 +8,46 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.report.summary import LOG_ADDRESSES
 from questions_gen.stage import run
 from stages.report import STAGE, log_path
+from tests.report.sample_evaluations import SAMPLE_SOURCES, sample_rows, sample_scores
 from tests.report.sample_logs import sample_logs
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PLOTS = """
-plots:
-  - loss: {x: step, y: {plots/loss.csv: [sft, distill]}}
-  - reward: {x: step, y: {plots/reward.csv: [reward, gate, difficulty, novelty, rigor, diversity]}}
-  - gate_reasons: {template: bar_horizontal, x: share, y: {plots/gate_reasons.csv: bar}}
-  - rewards_by_model: {template: bar_horizontal, x: mean, y: {plots/rewards_by_model.csv: bar}}
-  - teacher_scores: {template: bar_horizontal, x: score, y: {plots/teacher_scores.csv: bar}}
-metrics: [metrics/summary.json]
-"""
+PLOTS = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the logs of a run, and this code."""
+    """A folder with the logs and evaluations of a run, and this code."""
     for name in ("src", "stages", "params.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     files.write_text(Path("data/checked/params.txt"), "params.yaml is valid\n")
     write_logs(sample_logs())
+    write_evaluations()
     return tmp_path
 
 
 def write_logs(logs):
     for address, log in logs.items():
         files.write_json(log_path(address), log)
+
+
+def write_evaluations():
+    rows = sample_rows(prompts=1)
+    for model, scores in sample_scores(rows).items():
+        files.write_rows(Path("data/evaluation") / model / "rows.jsonl", rows[model])
+        told = [{"problem_id": name, **score} for name, score in scores.items()]
+        files.write_rows(Path("data/judgement") / model / "evaluations.jsonl", told)
+    files.write_json(Path("data/raw/manifest.json"), {"sources": SAMPLE_SOURCES})
 
 
 def outputs():
@@ -58,6 +62,23 @@ def test_writes_the_summary_the_plots_and_its_log(checkout, capsys):
     assert files.read_json(STAGE.log)["metrics"] == summary
     assert list(csv.reader(Path("plots/loss.csv").read_text().splitlines()))[1] == ["1", "2.4", "1.6"]
     assert "gate_pass_rate" in capsys.readouterr().out
+
+
+def test_the_page_is_written_and_says_what_was_run(checkout):
+    run(STAGE)
+    text = Path("report/index.html").read_text()
+    for told in ("smollm2-135m", "champ-dataset", "Apache-2.0", "find all primes"):
+        assert told.lower() in text.lower()
+    assert str(checkout) not in text
+
+
+def test_rows_of_another_shape_are_named_and_the_old_page_stays(checkout):
+    run(STAGE)
+    before = outputs()
+    files.write_rows(Path("data/evaluation/grpo/rows.jsonl"), [{"test": "new"}])
+    with pytest.raises(UserError, match=r"data/evaluation/grpo/rows\.jsonl, row 1: not a Evaluated: cell"):
+        run(STAGE)
+    assert outputs() == before
 
 
 def test_equal_logs_give_equal_bytes(checkout):
@@ -86,7 +107,7 @@ def test_a_torn_log_is_named_and_the_old_summary_stays(checkout):
 
 def test_dvc_shows_and_compares_what_it_wrote(checkout):
     run(STAGE)
-    Path("dvc.yaml").write_text(PLOTS)
+    Path("dvc.yaml").write_text(yaml.safe_dump({"plots": PLOTS, "metrics": ["metrics/summary.json"]}))
     git("init", "-q")
     dvc("init", "-q")
     git("add", "dvc.yaml", "metrics", "plots", ".dvc", ".dvcignore")
@@ -101,7 +122,7 @@ def test_dvc_shows_and_compares_what_it_wrote(checkout):
     assert changes["models.base.teacher_overall"]["new"] is None
     assert len(changes) == 2
     drawn = json.loads(dvc("plots", "diff", "--json"))["data"]
-    assert sorted(drawn) == ["gate_reasons", "loss", "reward", "rewards_by_model", "teacher_scores"]
+    assert sorted(drawn) == sorted(name for plot in PLOTS for name in plot)
     assert all(sorted(plot["revisions"]) == ["HEAD", "workspace"] for (plot,) in drawn.values())
 
 

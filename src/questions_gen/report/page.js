@@ -44,7 +44,7 @@ function show() {
   }
 }
 
-form.addEventListener("input", filter);
+form.addEventListener("change", filter);
 form.addEventListener("submit", (event) => event.preventDefault());
 pager.addEventListener("click", (event) => {
   if (!event.target.value) return;
