@@ -40,6 +40,7 @@ ROOM = {
     "grpo.sampling.max_new_tokens": 1,
     "propose.sampling.max_new_tokens": 1,
     "evaluate.sampling.max_new_tokens": 1,
+    "evaluate.thinking.max_new_tokens": 1,
     "export.smoke_tokens": 1,
 }
 """Key → how many tokens it must stay below model.max_length: what is generated follows a prompt."""
