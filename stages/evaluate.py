@@ -6,13 +6,13 @@ model's evaluation depends on nothing that is trained. docs/evaluation.md says w
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from questions_gen import files, measures, prompts
 from questions_gen.controls import controls
@@ -52,6 +52,12 @@ class EvaluateParams(Section):
     thinking: SamplingParams
     """With thinking, where the model's chat template knows it."""
 
+    @model_validator(mode="after")
+    def _both(self) -> "EvaluateParams":
+        if self.sampling.thinking or not self.thinking.thinking:
+            raise ValueError("sampling.thinking must be false, and thinking.thinking true: both are tested")
+        return self
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -74,17 +80,17 @@ def variations(test: EvaluationTest, name: str, statement: str) -> list[Asked]:
 
 
 def chosen_variations(
-    test: EvaluationTest, originals: Mapping[str, str], count: int, tokenizer: Any, room: int
+    test: EvaluationTest, originals: Mapping[str, str], count: int, tokens: Callable[[Prompt], int], room: int
 ) -> tuple[list[Asked], int]:
-    """The three variations of the first `count` originals (name → statement) whose prompts leave room for an answer,
-    in tokens; and how many originals before them didn't."""
+    """The three variations of the first `count` originals (name → statement) whose prompts have at most `room` tokens;
+    and how many originals before them had more."""
     chosen: list[Asked] = []
     too_long = 0
     for name, statement in originals.items():
         if len(chosen) >= 3 * count:
             break
         asked = variations(test, name, statement)
-        if max(count_tokens(tokenizer, one.prompt) for one in asked) > room:
+        if max(tokens(one.prompt) for one in asked) > room:
             too_long += 1
         else:
             chosen += asked
@@ -167,22 +173,26 @@ def work(
     evaluated = load_model(model, base, adapter=adapter if adapter.is_dir() else None)
     write = partial(generate, evaluated, tokenizer, batch_size=evaluate.batch_size, seed=seed)
     judge = load_judge(rewards, mixed, training_problems(mixed))
-    choose = partial(chosen_variations, count=evaluate.variations, tokenizer=tokenizer)
-    room = model.max_length - evaluate.sampling.max_new_tokens
+    choose = partial(
+        chosen_variations,
+        count=evaluate.variations,
+        tokens=partial(count_tokens, tokenizer, sampling=evaluate.sampling),
+        room=model.max_length - evaluate.sampling.max_new_tokens,
+    )
 
     held_out = prompts.in_hash_order(files.read_records(mixed / "evaluation.jsonl", Problem))
     new = new_problems(mixed, evaluate.prompts)
-    varied, too_long = choose("variation", {problem.id: problem.statement for problem in held_out}, room=room)
+    varied, too_long = choose("variation", {problem.id: problem.statement for problem in held_out})
     first = [*new * evaluate.samples, *varied]
     written = write([one.prompt for one in first], evaluate.sampling)
     rows = judged(judge, [*new, *varied], written, thinking=False)
 
-    own, own_too_long = choose("own_variation", own_problems(new, written), room=room)
+    own, own_too_long = choose("own_variation", own_problems(new, written))
     rows += judged(judge, own, write([one.prompt for one in own], evaluate.sampling), thinking=False)
 
     thinks = supports_thinking(tokenizer)
     if thinks:
-        thought = write([one.prompt for one in new * evaluate.samples], evaluate.thinking, thinking=True)
+        thought = write([one.prompt for one in new * evaluate.samples], evaluate.thinking)
         rows += judged(judge, new, thought, thinking=True)
     if not adapter.is_dir():
         rows += judged_controls(rewards, mixed, evaluate.controls)

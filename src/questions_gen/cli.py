@@ -3,6 +3,7 @@
     questions-gen profile list
     questions-gen profile use qwen3-14b sft.steps=200
     questions-gen score problems.jsonl --json
+    questions-gen compare main [EXPERIMENT]
     questions-gen teacher plan | record | stats | verify | show KEY | seal | prune
 
 Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damaged · 2 bad input, which the error names.
@@ -11,6 +12,7 @@ Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damage
 import typer
 
 from questions_gen.commands import profile, teacher
+from questions_gen.commands.compare import compare
 from questions_gen.commands.score import score
 
 app = typer.Typer(
@@ -21,3 +23,4 @@ app = typer.Typer(
 app.add_typer(profile.app, name="profile")
 app.add_typer(teacher.app, name="teacher")
 app.command()(score)
+app.command()(compare)

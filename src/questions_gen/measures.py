@@ -75,6 +75,7 @@ def _of_verdict(row: Evaluated) -> dict[str, float | None]:
     verdict, statement = row.verdict, row.completion.statement.strip()
     written = row.test != "control"
     copied = "copy" in verdict.reasons
+    kept = keeps_topic(statement, row.prompt.topic) if statement and written else None
     return {
         "passed": float(verdict.passed),
         "total": verdict.total,
@@ -82,7 +83,7 @@ def _of_verdict(row: Evaluated) -> dict[str, float | None]:
         "novelty_training": 1 - verdict.similarity if statement else None,
         "copied": float(copied) if statement else None,
         "contaminated": float(copied or verdict.known_similarity > COPY_SIMILARITY) if statement else None,
-        "on_topic": keeps_topic(statement, row.prompt.topic) if statement and written else None,
+        "on_topic": None if kept is None else float(kept),
         "tokens": row.completion.tokens if written else None,
     }
 
@@ -123,9 +124,7 @@ def rounded(value: Any) -> int | float | None:
     >>> rounded(0.123456), rounded(25669), rounded(float("nan")), rounded(None)
     (0.1235, 25669, None, None)
     """
-    if isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value if isinstance(value, int) else float(f"{value:.4g}")
 

@@ -72,6 +72,7 @@ CASES = [
     ("run.teacher.concurrency=0", ["run.teacher.concurrency:"], "nobody would ask"),
     ("run.teacher.timeout=0.0", ["run.teacher.timeout:"], "no answer could come"),
     ("teacher.embedded=null", ["run.teacher.base_url:"], "nobody to ask"),
+    ("grpo.rollouts=vllm-server", ["run.rollouts.server:"], "no server to sample from"),
     ("fetch.evaluation_sets.0.source=chmap", ["fetch.evaluation_sets.0.source:"], "held out of nothing"),
 ]
 

@@ -57,7 +57,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     said = [f"{', '.join(told)}. Of 40 measures of equal models one or two look changed by chance."]
     if loose := sorted({row.model for row in rows if not row.paired}):
         said.append(
-            f"Not paired, marked *, as the prompts differ ({', '.join(loose)}): the intervals are wider than they need be."
+            f"*: not paired, as the two were asked different prompts ({', '.join(loose)}), so the interval is wider."
         )
     if sum(row.low is None for row in rows):
         said.append("–: no interval, for fewer than 8 prompts that both have, or no spread; so nothing can be told.")

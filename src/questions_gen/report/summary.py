@@ -129,4 +129,4 @@ def number(logs: Logs, address: str, name: str) -> Number:
         value = value.get(part) if isinstance(value, Mapping) else None
     if isinstance(value, Mapping):
         value = sum(value.values())
-    return None if isinstance(value, bool) else rounded(value)
+    return rounded(value)

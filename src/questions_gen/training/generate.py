@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from questions_gen.answers import OPEN, parse_completion
+from questions_gen.errors import UserError
 from questions_gen.params import Count, Positive, Section
-from questions_gen.schema import Completion, FinishReason, Message, Prompt
+from questions_gen.schema import Completion, FinishReason, Prompt
 
 
 class SamplingParams(Section):
@@ -17,22 +18,32 @@ class SamplingParams(Section):
     top_k: Annotated[int, Field(ge=0)]
     """Keep the k likeliest tokens; 0 keeps all."""
     max_new_tokens: Count
+    """Thinking included."""
+    thinking: bool
+    """Whether the model thinks before it writes, where its chat template asks (Qwen3's `enable_thinking`)."""
+
+
+def supports_thinking(tokenizer: Any) -> bool:
+    """Whether the chat template can be told to think or not to."""
+    return "enable_thinking" in (tokenizer.chat_template or "")
+
+
+def template_arguments(tokenizer: Any, sampling: SamplingParams) -> dict[str, bool]:
+    """What the chat template is told. Raises UserError for thinking that it knows nothing of."""
+    if supports_thinking(tokenizer):
+        return {"enable_thinking": sampling.thinking}
+    if sampling.thinking:
+        raise UserError("sampling.thinking: true, but the chat template of fetch.model can't be told; set it to false")
+    return {}
 
 
 def generate(
-    model: Any,
-    tokenizer: Any,
-    prompts: Sequence[Prompt],
-    sampling: SamplingParams,
-    *,
-    batch_size: int,
-    seed: int,
-    thinking: bool = False,
+    model: Any, tokenizer: Any, prompts: Sequence[Prompt], sampling: SamplingParams, *, batch_size: int, seed: int
 ) -> list[Completion]:
     """One completion a prompt, in the order of `prompts`; batch i is drawn with seed + i.
 
-    A prompt that is given several times is sampled as often: <its id>/0, <its id>/1 …, or with thinking
-    <its id>/thinking/0 … `thinking` is said to the chat template, and means nothing to one that knows no thinking.
+    A prompt that is given several times is sampled as often: <its id>/0, <its id>/1 …, and with thinking
+    <its id>/thinking/0 …
     """
     from tqdm import tqdm
 
@@ -40,9 +51,9 @@ def generate(
     sampled: Counter[str] = Counter()
     batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
     for number, batch in enumerate(tqdm(batches, desc="sampling", unit="batch")):
-        texts = [render(tokenizer, prompt, thinking) for prompt in batch]
+        texts = [_render(tokenizer, prompt, sampling) for prompt in batch]
         for prompt, text, tokens, reason in _generate_batch(model, tokenizer, batch, texts, sampling, seed + number):
-            name = f"{prompt.id}/{'thinking/' if thinking else ''}{sampled[prompt.id]}"
+            name = f"{prompt.id}/{'thinking/' if sampling.thinking else ''}{sampled[prompt.id]}"
             sampled[prompt.id] += 1
             completions.append(
                 parse_completion(
@@ -52,14 +63,9 @@ def generate(
     return completions
 
 
-def supports_thinking(tokenizer: Any) -> bool:
-    """Whether the chat template knows of thinking: it then writes a prompt differently with and without."""
-    prompt = Prompt(id="", task="problem", messages=(Message(role="user", content="?"),))
-    return render(tokenizer, prompt, True) != render(tokenizer, prompt, False)
-
-
-def count_tokens(tokenizer: Any, prompt: Prompt) -> int:
-    return len(tokenizer(render(tokenizer, prompt, False), add_special_tokens=False)["input_ids"])
+def count_tokens(tokenizer: Any, prompt: Prompt, sampling: SamplingParams) -> int:
+    """Of the prompt as the model reads it."""
+    return len(tokenizer(_render(tokenizer, prompt, sampling), add_special_tokens=False)["input_ids"])
 
 
 def end_tokens(model: Any, tokenizer: Any) -> set[int]:
@@ -101,10 +107,11 @@ def _generate_batch(
         yield prompt, text, len(tokens), finish_reason(tokens, ends)
 
 
-def render(tokenizer: Any, prompt: Prompt, thinking: bool) -> str:
+def _render(tokenizer: Any, prompt: Prompt, sampling: SamplingParams) -> str:
     """The prompt as the model reads it, up to where its answer begins."""
     messages = [message.model_dump() for message in prompt.messages]
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=thinking)
+    arguments = template_arguments(tokenizer, sampling)
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **arguments)
 
 
 def _until_end(tokens: list[int], ends: set[int]) -> list[int]:
