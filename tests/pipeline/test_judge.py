@@ -4,10 +4,12 @@ from pathlib import Path
 
 from questions_gen import files
 from questions_gen.answers import parse_completion
-from questions_gen.stage import Context, Log, NoTracker, RunParams, TeacherRun, TrackingRun
+from questions_gen.stage import Context, Log, NoTracker, RolloutsRun, RunParams, TeacherRun, TrackingRun
 from stages import judge
 from tests.fake_teacher import UNLIMITED, FakeTeacher
 from tests.pipeline.test_teach import PARAMS, contents
+
+NO_ENGINE = RolloutsRun(server=None, gpu_memory=0.5)
 
 
 def run_judge(home: Path, base_url: str | None, texts: list[str], mode: str = "record", out: str = "judgement") -> Log:
@@ -17,7 +19,7 @@ def run_judge(home: Path, base_url: str | None, texts: list[str], mode: str = "r
     ]
     files.write_rows(home / "evaluation/completions.jsonl", completions)
     server = TeacherRun(mode=mode, base_url=base_url, key_variable="NONE", concurrency=4, timeout=5.0, **UNLIMITED)
-    run = RunParams(teacher=server, tracking=TrackingRun(enabled=False, uri=None))
+    run = RunParams(teacher=server, rollouts=NO_ENGINE, tracking=TrackingRun(enabled=False, uri=None))
     return judge.work(
         Context(run, NoTracker(), home / "checkpoints", home),
         teacher=PARAMS,

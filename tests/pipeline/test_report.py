@@ -15,7 +15,7 @@ from questions_gen.errors import UserError
 from questions_gen.report.summary import LOG_ADDRESSES
 from questions_gen.stage import run
 from stages.report import STAGE, log_path
-from tests.report.sample_evaluations import SAMPLE_SOURCES, sample_rows, sample_scores
+from tests.report.sample_evaluations import SAMPLE_SOURCES, STATEMENTS, sample_marks, sample_rows
 from tests.report.sample_logs import sample_logs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,10 +43,11 @@ def write_logs(logs):
 
 def write_evaluations():
     rows = sample_rows(prompts=1)
-    for model, scores in sample_scores(rows).items():
+    for model, marks in sample_marks(rows).items():
         files.write_rows(Path("data/evaluation") / model / "rows.jsonl", rows[model])
-        told = [{"problem_id": name, **score} for name, score in scores.items()]
+        told = [{"problem_id": name, **mark} for name, mark in marks.items()]
         files.write_rows(Path("data/judgement") / model / "evaluations.jsonl", told)
+    files.write_rows(Path("data/history/problems.jsonl"), [{"statement": STATEMENTS[0]}])
     files.write_json(Path("data/raw/manifest.json"), {"sources": SAMPLE_SOURCES})
 
 

@@ -5,10 +5,9 @@ from xml.etree import ElementTree
 import pytest
 
 from questions_gen.report.charts import charts
-from questions_gen.report.drawing import Measure, bars, lines, ticks
-from questions_gen.report.plots import PLOTS
-from questions_gen.report.summary import LOG_ADDRESSES, MODELS, summarise
-from questions_gen.report.tables import table
+from questions_gen.report.drawing import bars, lines, ticks
+from questions_gen.report.plots import PLOTS, alone
+from questions_gen.report.summary import LOG_ADDRESSES, MODELS
 from tests.report.sample_logs import log, sample_logs
 
 
@@ -21,24 +20,24 @@ def texts(svg):
 
 
 def test_bars_are_to_scale_and_say_their_values():
-    svg = bars("t", {"gate": {"base": Measure(0.25), "sft": Measure(0.5), "grpo": Measure(1.0)}})
+    svg = bars("t", {"gate": {"base": alone(0.25), "sft": alone(0.5), "grpo": alone(1.0)}})
     quarter, half, whole = widths(svg)
     assert (half, whole) == (2 * quarter, 4 * quarter)
     assert texts(svg) == ["gate", "base", "0.25", "sft", "0.5", "grpo", "1"]
 
 
 def test_what_was_not_measured_is_a_dash_and_no_bar():
-    svg = bars("t", {"gate": {"base": None, "sft": Measure(0.0)}})
+    svg = bars("t", {"gate": {"base": None, "sft": alone(0.0)}})
     assert widths(svg) == [0.0]
     assert texts(svg) == ["gate", "base", "–", "sft", "0"]
 
 
 def test_an_interval_is_drawn_where_there_is_one():
-    def drawn(measure):
-        return bars("t", {"a": {"b": measure}}).count('class="interval"')
+    def drawn(found):
+        return bars("t", {"a": {"b": found}}).count('class="interval"')
 
-    assert drawn(Measure(0.5, 0.25, 0.75, 24)) == 1
-    assert drawn(Measure(0.5)) == 0
+    assert drawn(alone(0.5) | {"low": 0.25, "high": 0.75}) == 1
+    assert drawn(alone(0.5)) == 0
 
 
 def test_a_line_is_broken_where_nothing_was_measured():
@@ -60,13 +59,13 @@ def test_ticks_hold_the_values(low, high):
 
 
 def test_names_are_escaped():
-    assert texts(bars("<t>", {"<b>": {"&": Measure(1.0)}})) == ["<b>", "&", "1"]
+    assert texts(bars("<t>", {"<b>": {"&": alone(1.0)}})) == ["<b>", "&", "1"]
     ElementTree.fromstring(lines("<t>", {"<b>": [(1, 1.0)]}, x_label="&"))
 
 
 @pytest.mark.parametrize("logs", [sample_logs(), {address: log({}) for address in LOG_ADDRESSES}])
 def test_every_plot_of_dvc_has_a_chart_also_without_numbers(logs):
-    drawn = charts(logs, table(summarise(logs)))
+    drawn = charts(logs, {})
     assert len(drawn) == len(PLOTS)
     for chart in drawn:
         assert ElementTree.fromstring(chart.svg).get("aria-label") == chart.title

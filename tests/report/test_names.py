@@ -1,6 +1,6 @@
 """The names that the report reads are the names that the stages write: a name that drifted would become a null."""
 
-from questions_gen.report.plots import DIMENSIONS
+from questions_gen.measures import DIMENSIONS
 from questions_gen.report.summary import REWARDS, model_numbers
 from questions_gen.rewards.combine import RewardWeights
 from questions_gen.schema import Completion, Verdict
@@ -11,7 +11,7 @@ from tests.report.sample_logs import sample_logs
 
 def test_the_sample_judgement_is_of_the_shape_that_judge_writes():
     sample = sample_logs()["judge@sft"]["metrics"]
-    assert list(answers.summarise([])["mean"]) == list(sample["mean"]) == list(DIMENSIONS)
+    assert list(answers.summarise([])["mean"]) == list(sample["mean"]) == [*DIMENSIONS, "overall"]
 
 
 def test_the_sample_evaluation_is_of_the_shape_that_evaluate_writes():

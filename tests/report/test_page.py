@@ -7,34 +7,31 @@ from pathlib import Path
 
 import pytest
 
+from questions_gen.measures import MEASURES, score
 from questions_gen.params import load_yaml
-from questions_gen.report.charts import charts
-from questions_gen.report.drawing import Measure
-from questions_gen.report.page import SETTINGS, TESTS, Results, origin, page, questions, settings
-from questions_gen.report.summary import MODELS, summarise
-from questions_gen.report.tables import table
+from questions_gen.report.page import NAMES, SETTINGS, TESTS, Results, origin, page, questions, settings
+from questions_gen.report.summary import MODELS, intervals, summarise
 from questions_gen.schema import Evaluated, EvaluationTest, Message
-from tests.report.sample_evaluations import HOSTILE, SAMPLE_SOURCES, sample_rows, sample_scores
+from tests.report.sample_evaluations import HOSTILE, SAMPLE_SOURCES, sample_marks, sample_rows
 from tests.report.sample_logs import sample_logs
 from tests.report.test_latex import Elements
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def sample_results(prompts: int = 3) -> Results:
-    logs = sample_logs()
-    measured = table(summarise(logs))
-    for measures in measured.values():
-        measures["total"] = Measure(0.4, 0.25, 0.55, 24)
-    rows = sample_rows(prompts)
+def sample_results(prompts: int = 9) -> Results:
+    logs, rows = sample_logs(), sample_rows(prompts)
+    marks = sample_marks(rows)
+    scores = {model: score(rows[model], marks[model]) for model in MODELS}
     return Results(
         profile="smollm2-135m",
         params=load_yaml(ROOT / "params.yaml"),
         sources=SAMPLE_SOURCES,
-        table=measured,
-        charts=charts(logs, measured),
+        logs=logs,
+        summary=summarise(logs, scores),
+        intervals=intervals(logs, scores),
         rows=rows,
-        scores=sample_scores(rows),
+        marks=marks,
     )
 
 
@@ -43,18 +40,29 @@ def text() -> str:
     return page(sample_results())
 
 
-def test_it_tells_numbers_with_intervals_and_what_was_run(text):
-    assert "<b>0.400</b> <small>0.250 to 0.550</small>" in text
-    assert "n 24" in text
-    for told in (
-        *MODELS,
-        "Training loss",
-        "learning_rate",
-        "0.0002",
-        "held out of champ",
-        "someone/mini · cot · revision f00d",
-    ):
+def row_of(text: str, name: str) -> str:
+    """The text of a table's row, its cells parted by spaces."""
+    (row,) = [row for row in re.findall(r"<tr>.*?</tr>", text, re.DOTALL) if f'<th scope="row">{name}' in row]
+    return " ".join(re.sub(r"<[^>]*>", " ", row).split())
+
+
+def test_it_tells_numbers_with_intervals_and_what_each_stage_changed(text):
+    told = row_of(text, "Passes the gate ↑")
+    assert re.search(
+        r"n 36 0\.000 0\.778 0\.\d+ to 0\.\d+ better than base by 0\.778 0\.778 0\.\d+ to 0\.\d+ 0\.7", told
+    )
+    assert row_of(text, "Passes the gate, with thinking ↑").endswith("– – – –")
+    assert row_of(text, "Validation loss, nats a token ↓").endswith("2.188 1.712 1.700 1.650")
+    assert re.search(r"real problems: <b>0\.\d+</b> pass the gate \(n 18\)", text)
+
+
+def test_it_tells_what_was_run(text):
+    for told in (*MODELS, "Training loss", "learning_rate", "0.0002", "held out of champ", "someone/mini · cot"):
         assert told in text
+
+
+def test_every_measure_has_a_name():
+    assert set(NAMES) == {*MEASURES, "validation_loss"}
 
 
 def test_it_is_one_file_that_may_load_nothing(text):
@@ -81,7 +89,8 @@ def test_equal_results_give_equal_bytes(text):
 def test_prompts_stand_side_by_side_in_order():
     found = questions(sample_rows(prompts=2))
     assert [question.test for question in found] == ["new"] * 4 + ["variation"] * 2 + ["control"] * 2
-    assert all(list(question.answers) == list(MODELS) for question in found)
+    assert all(list(question.answers) == list(MODELS) for question in found[:6])
+    assert all(list(question.answers) == ["base"] for question in found[6:])
     assert all(len(rows) == 2 for question in found for rows in question.answers.values())
     assert found[0].asked is not None
 
