@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,8 @@ def test_writes_the_summary_the_plots_and_its_log(checkout, capsys):
     run(STAGE)
     summary = files.read_json(Path("metrics/summary.json"))
     assert summary["models"]["base"]["validation_loss"] == 2.188
-    assert summary["models"]["base"]["diversity"] is None
+    assert summary["models"]["base"]["gate_pass_rate"] == 0.0
+    assert summary["models"]["base"]["set_diversity"] is None  # nothing passed
     assert files.read_json(STAGE.log)["metrics"] == summary
     assert list(csv.reader(Path("plots/loss.csv").read_text().splitlines()))[1] == ["1", "2.4", "1.6"]
     assert "gate_pass_rate" in capsys.readouterr().out
@@ -111,20 +113,30 @@ def test_dvc_shows_and_compares_what_it_wrote(checkout):
     Path("dvc.yaml").write_text(yaml.safe_dump({"plots": PLOTS, "metrics": ["metrics/summary.json"]}))
     git("init", "-q")
     dvc("init", "-q")
+    shutil.copytree(ROOT / ".dvc/plots", ".dvc/plots")
     git("add", "dvc.yaml", "metrics", "plots", ".dvc", ".dvcignore")
     git("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "before")
     logs = sample_logs()
-    logs["evaluate@sft"]["metrics"] |= {"gate_pass_rate": 0.5}
-    logs["judge@base"]["metrics"]["mean"] = {"overall": None}
+    logs["sft"]["metrics"] |= {"validation_loss": 1.5}
     write_logs(logs)
+    files.write_rows(Path("data/judgement/base/evaluations.jsonl"), [])
     run(STAGE)
     changes = json.loads(dvc("metrics", "diff", "--json"))["metrics/summary.json"]
-    assert changes["models.sft.gate_pass_rate"] == {"old": 0.25, "new": 0.5, "diff": 0.25}
-    assert changes["models.base.teacher_overall"]["new"] is None
-    assert len(changes) == 2
+    assert changes["models.sft.validation_loss"] == {"old": 1.712, "new": 1.5, "diff": pytest.approx(-0.212)}
+    assert {name for name in changes if changes[name]["new"] is None} == {
+        f"models.base.{name}" for name in ("teacher_overall", "teacher_approval", "balance")
+    }
+    assert len(changes) == 4
     drawn = json.loads(dvc("plots", "diff", "--json"))["data"]
     assert sorted(drawn) == sorted(name for plot in PLOTS for name in plot)
-    assert all(sorted(plot["revisions"]) == ["HEAD", "workspace"] for (plot,) in drawn.values())
+    for (plot,) in drawn.values():
+        spec = plot["content"]
+        assert {row["rev"] for row in spec["data"]["values"]} == {"HEAD", "workspace"}
+        assert "<DVC_METRIC" not in json.dumps(spec)  # every place of the template was filled
+    bars = drawn["balance"][0]["content"]
+    assert bars["encoding"]["y"]["sort"] is None  # in the order of the file
+    now = [(row["bar"], row["balance"]) for row in bars["data"]["values"] if row["rev"] == "workspace"]
+    assert now == [("balance: base", "nan"), *((f"balance: {model}", "1.0") for model in ("sft", "grpo", "distill"))]
 
 
 def git(*arguments):
