@@ -150,9 +150,10 @@ def test_the_keyboard_is_enough(browser: Chromium, url: str) -> None:
 
 def test_on_paper_there_are_problems_and_no_controls(browser: Chromium, url: str) -> None:
     browser.get(url)
-    browser.emulate(media="print")
+    browser.emulate(scheme="dark", media="print")
     try:
         assert browser.run(SHOWN, "#filters, #pager, header nav") == 0
         assert browser.run(SHOWN, "article") == 20
+        assert browser.run("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     finally:
         browser.emulate()

@@ -48,7 +48,7 @@ def row_of(text: str, name: str) -> str:
 
 def test_it_tells_numbers_with_intervals_and_what_each_stage_changed(text):
     share = r"0\.778 0\.\d+ to 0\.\d+"
-    told = rf"n 36 0\.000 0\.000 to 0\.\d+ {share} better than base by 0\.778 {share} {share}"
+    told = rf"n 36 0\.000 0\.000 to 0\.\d+ {share} better by 0\.778 {share} {share}"
     assert re.search(told, row_of(text, "Passes the gate ↑"))
     assert row_of(text, "Passes the gate, with thinking ↑").endswith("– – – –")
     assert row_of(text, "Validation loss, nats a token ↓").endswith("2.188 1.712 1.700 1.650")

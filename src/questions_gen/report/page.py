@@ -157,7 +157,6 @@ def page(results: Results) -> str:
         script=Markup(script),
         results=results,
         models=MODELS,
-        before=dict(zip(MODELS[1:], MODELS, strict=False)),
         tables=[
             ("The main measures", lines[: len(HEADLINES) + 1]),
             ("All other measures", lines[len(HEADLINES) + 1 :]),
