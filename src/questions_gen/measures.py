@@ -65,10 +65,15 @@ def score(
             "set_diversity": apart[place],
             **_of_marks((marks or {}).get(row.completion.id)),
         }
-        numbers = {name: rounded(values[name]) for name in COLUMNS}
+        numbers = {name: _settled(values[name]) for name in COLUMNS}
         scores.append(Score(row.test, row.cell, row.thinking, row.prompt.id, sampled[key], numbers))
         sampled[key] += 1
     return scores
+
+
+def _settled(value: float | None) -> float | None:
+    """Rounded, and 0 for what is none but for the last bits of a float32, in which similarities are."""
+    return None if value is None else rounded(round(value, 6))
 
 
 def _of_verdict(row: Evaluated) -> dict[str, float | None]:
@@ -298,7 +303,7 @@ def _difference(
     return Difference(
         rounded(before),
         rounded(after),
-        rounded(after - before),
+        _settled(after - before),
         rounded(found and found.low),
         rounded(found and found.high),
         prompts,
