@@ -84,9 +84,11 @@ def test_stages_count_what_they_kept_and_dropped():
         "grpo": {"reward": 0.2135, "groups_without_spread": 1},
         "teach": {
             "conversations": 6,
+            "preferences": 2,
             "dropped": 1,
             "gain": 0.1235,
             "agreement": -0.25,
+            "tokens": 4600,
             **dict.fromkeys(("overall", *DIMENSIONS), 2.5),
         },
     }
