@@ -67,10 +67,10 @@ def model_card(run: Run, exported: Path) -> str:
         "## Metrics",
         "Of problems sampled for the same prompts with the same seeds. `gate_pass_rate` is the share that passes the "
         "gate, `total` the gated, weighted mean of the rewards, `set_diversity` 1 − the highest similarity of a "
-        "problem to another one of the set, `contamination_rate` the share that is a copy of a known problem or too near to "
-        "one, `variation_success` the share of variations that are what was asked for, `teacher_overall` the teacher's "
-        "mean mark out of 5, `teacher_approval` the share with at least 4, `balance` the lowest of the teacher's five "
-        "mean marks over the highest. A dash is a number that wasn't measured.",
+        "problem to another one of the set, `contamination_rate` the share that is a copy of a known problem or too "
+        "near to one, `variation_success` the share of variations that are what was asked for, `teacher_overall` the "
+        "teacher's mean mark out of 5, `teacher_approval` the share with at least 4, `balance` the lowest of "
+        "the teacher's five mean marks over the highest. A dash is a number that wasn't measured.",
         _metrics_table(run.summary),
         "## Checks",
         _checks_text(run.checks),
