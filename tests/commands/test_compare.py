@@ -109,12 +109,13 @@ def test_a_model_that_did_not_change_is_not_said_to_have(repository):
 
 
 def test_tables_for_the_eye_and_for_a_pull_request(repository):
-    shown = CliRunner().invoke(cli.app, ["compare", "HEAD", "worse-one"], env={"COLUMNS": "100"})
+    shown = CliRunner().invoke(cli.app, ["compare", "HEAD", "worse-one"], env={"COLUMNS": "80"})
     assert shown.exit_code == 0, shown.output
+    assert "…" not in shown.stdout, "it fits on 80 characters"
     line = next(line for line in shown.stdout.splitlines() if "gate_pass_rate" in line and "worse" in line)
     assert "↑" in line
     markdown = compare("HEAD", "worse-one", "--markdown").stdout
-    assert "| metric | before | after | difference | 95 % interval | n | verdict |" in markdown
+    assert "| metric | before | after | change | 95 % interval | n | verdict |" in markdown
     assert any(row.startswith("| total ↑ | 0.") and row.endswith("| worse |") for row in markdown.splitlines())
 
 
