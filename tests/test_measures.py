@@ -100,6 +100,7 @@ def test_variations_are_counted_by_kind_and_by_origin(good):
     own = [replace(row, test="own_variation") for row in scores if row.test == "variation"]
     both = [*scores, *own]
     assert of(both, "variation_success")["n"] == 2 * of(scores, "held_out_variation_success")["n"] == 24
+    assert of(scores, "held_out_variation_success")["prompts"] == 2, "three variations of an original are one"
     assert of(scores, "own_variation_success") is None
 
 
