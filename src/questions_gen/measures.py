@@ -47,6 +47,12 @@ class Score:
     values: Mapping[str, float | None]
     """One for each of COLUMNS."""
 
+    @property
+    def unit(self) -> str:
+        """What is resampled and paired: the prompt, or of a variation the original, whose three variations are no
+        three observations."""
+        return self.prompt.rsplit("/", 1)[0] if self.test in ("variation", "own_variation") else self.prompt
+
 
 def score(
     rows: Sequence[Evaluated], marks: Mapping[str, Mapping[str, Any]] | None = None, history: Index | None = None
@@ -65,10 +71,15 @@ def score(
             "set_diversity": apart[place],
             **_of_marks((marks or {}).get(row.completion.id)),
         }
-        numbers = {name: rounded(values[name]) for name in COLUMNS}
+        numbers = {name: _settled(values[name]) for name in COLUMNS}
         scores.append(Score(row.test, row.cell, row.thinking, row.prompt.id, sampled[key], numbers))
         sampled[key] += 1
     return scores
+
+
+def _settled(value: float | None) -> float | None:
+    """Rounded, and 0 for what is none but for the last bits of a float32, in which similarities are."""
+    return None if value is None else rounded(round(value, 6))
 
 
 def _of_verdict(row: Evaluated) -> dict[str, float | None]:
@@ -186,7 +197,7 @@ CELL_MEASURES = {
 """What is told of each cell of a test: name → column."""
 
 Estimate = dict[str, int | float | None]
-"""mean, low and high of its 95 % interval, n (completions that were counted) and prompts."""
+"""mean, low and high of its 95 % interval, n (completions that were counted) and prompts (units of these)."""
 
 
 def estimate(scores: Sequence[Score], measure: Measure) -> Estimate | None:
@@ -230,12 +241,12 @@ def selected(scores: Iterable[Score], measure: Measure) -> list[Score]:
 
 
 def counted(scores: Iterable[Score], measure: Measure) -> list[tuple[str, list[float]]]:
-    """(prompt, values) of those completions that have all of the measure's scores."""
+    """(unit, values) of those completions that have all of the measure's scores."""
     found = []
     for row in scores:
         values = [value for name in measure.columns if (value := row.values[name]) is not None]
         if len(values) == len(measure.columns) and (row.values["passed"] or not measure.passed):
-            found.append((row.prompt, values))
+            found.append((row.unit, values))
     return found
 
 
@@ -275,7 +286,7 @@ def compare(before: Sequence[Score], after: Sequence[Score], measure: Measure) -
     chosen = selected(before, measure), selected(after, measure)
     if not any(chosen):
         return None
-    asked = [{row.prompt for row in side} for side in chosen]
+    asked = [{row.unit for row in side} for side in chosen]
     is_paired = 2 * len(asked[0] & asked[1]) >= min(map(len, asked))
     means = [statistics.by_prompt(counted(side, measure)) for side in chosen]
     if not is_paired and all(means):
@@ -298,7 +309,7 @@ def _difference(
     return Difference(
         rounded(before),
         rounded(after),
-        rounded(after - before),
+        _settled(after - before),
         rounded(found and found.low),
         rounded(found and found.high),
         prompts,

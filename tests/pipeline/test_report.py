@@ -16,8 +16,9 @@ from questions_gen.errors import UserError
 from questions_gen.report.summary import LOG_ADDRESSES
 from questions_gen.stage import run
 from stages.report import STAGE, log_path
-from tests.report.sample_evaluations import SAMPLE_SOURCES, STATEMENTS, sample_marks, sample_rows
+from tests.report.sample_evaluations import SAMPLE_SOURCES
 from tests.report.sample_logs import sample_logs
+from tests.report.sample_scores import sample_marks, sample_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,23 +34,22 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DVC_ROOT", raising=False)
     files.write_text(Path("data/checked/params.txt"), "params.yaml is valid\n")
     write_logs(sample_logs())
-    write_evaluations()
+    for model, rows in sample_rows().items():
+        write_rows(model, rows)
+        marks = [{"problem_id": name, **mark} for name, mark in sample_marks(rows).items()]
+        files.write_rows(Path("data/judgement") / model / "evaluations.jsonl", marks)
+    files.write_rows(Path("data/history/problems.jsonl"), [{"statement": "Find all primes $p$ below 50."}])
+    files.write_json(Path("data/raw/manifest.json"), {"sources": SAMPLE_SOURCES})
     return tmp_path
+
+
+def write_rows(model, rows):
+    files.write_rows(Path("data/evaluation") / model / "rows.jsonl", rows)
 
 
 def write_logs(logs):
     for address, log in logs.items():
         files.write_json(log_path(address), log)
-
-
-def write_evaluations():
-    rows = sample_rows(prompts=1)
-    for model, marks in sample_marks(rows).items():
-        files.write_rows(Path("data/evaluation") / model / "rows.jsonl", rows[model])
-        told = [{"problem_id": name, **mark} for name, mark in marks.items()]
-        files.write_rows(Path("data/judgement") / model / "evaluations.jsonl", told)
-    files.write_rows(Path("data/history/problems.jsonl"), [{"statement": STATEMENTS[0]}])
-    files.write_json(Path("data/raw/manifest.json"), {"sources": SAMPLE_SOURCES})
 
 
 def outputs():
@@ -60,8 +60,13 @@ def test_writes_the_summary_the_plots_and_its_log(checkout, capsys):
     run(STAGE)
     summary = files.read_json(Path("metrics/summary.json"))
     assert summary["models"]["base"]["validation_loss"] == 2.188
-    assert summary["models"]["base"]["gate_pass_rate"] == 0.0
-    assert summary["models"]["base"]["set_diversity"] is None  # nothing passed
+    assert summary["models"]["base"]["set_diversity"] is None
+    intervals = files.read_json(Path("metrics/intervals.json"))
+    assert intervals["models"]["sft"]["measures"]["novelty_history"]["mean"] > 0
+    assert intervals["models"]["sft"]["measures"]["total"]["mean"] == summary["models"]["sft"]["total"]
+    scores = Path("metrics/scores.csv").read_text().splitlines()
+    assert len(scores) == 1 + sum(map(len, sample_rows().values()))
+    assert scores[0].startswith("model,test,cell,thinking,prompt,sample,passed,total,difficulty,")
     assert files.read_json(STAGE.log)["metrics"] == summary
     assert list(csv.reader(Path("plots/loss.csv").read_text().splitlines()))[1] == ["1", "2.4", "1.6"]
     assert "gate_pass_rate" in capsys.readouterr().out
@@ -70,7 +75,7 @@ def test_writes_the_summary_the_plots_and_its_log(checkout, capsys):
 def test_the_page_is_written_and_says_what_was_run(checkout):
     run(STAGE)
     text = Path("report/index.html").read_text()
-    for told in ("smollm2-135m", "champ-dataset", "Apache-2.0", "find all primes"):
+    for told in ("smollm2-135m", "champ-dataset", "Apache-2.0", "right triangle"):
         assert told.lower() in text.lower()
     assert str(checkout) not in text
 
@@ -116,17 +121,15 @@ def test_dvc_shows_and_compares_what_it_wrote(checkout):
     shutil.copytree(ROOT / ".dvc/plots", ".dvc/plots")
     git("add", "dvc.yaml", "metrics", "plots", ".dvc", ".dvcignore")
     git("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "before")
-    logs = sample_logs()
-    logs["sft"]["metrics"] |= {"validation_loss": 1.5}
-    write_logs(logs)
+    write_rows("sft", sample_rows()["base"][:20] + sample_rows()["sft"][20:])
     files.write_rows(Path("data/judgement/base/evaluations.jsonl"), [])
     run(STAGE)
     changes = json.loads(dvc("metrics", "diff", "--json"))["metrics/summary.json"]
-    assert changes["models.sft.validation_loss"] == {"old": 1.712, "new": 1.5, "diff": pytest.approx(-0.212)}
-    assert {name for name in changes if changes[name]["new"] is None} == {
-        f"models.base.{name}" for name in ("teacher_overall", "teacher_approval", "balance")
-    }
-    assert len(changes) == 4
+    assert changes["models.sft.gate_pass_rate"]["new"] == 0.0
+    assert changes["models.sft.set_diversity"]["new"] is None
+    assert changes["models.base.teacher_overall"] == {"old": 3.4, "new": None}
+    assert {name.rsplit(".", 1)[0] for name in changes} <= {"models.sft", "models.base"}
+    assert len(dvc("metrics", "diff").splitlines()) <= 40
     drawn = json.loads(dvc("plots", "diff", "--json"))["data"]
     assert sorted(drawn) == sorted(name for plot in PLOTS for name in plot)
     for (plot,) in drawn.values():
@@ -136,7 +139,7 @@ def test_dvc_shows_and_compares_what_it_wrote(checkout):
     bars = drawn["balance"][0]["content"]
     assert bars["encoding"]["y"]["sort"] is None  # in the order of the file
     now = [(row["bar"], row["balance"]) for row in bars["data"]["values"] if row["rev"] == "workspace"]
-    assert now == [("balance: base", "nan"), *((f"balance: {model}", "1.0") for model in ("sft", "grpo", "distill"))]
+    assert now == [("balance: base", "nan"), *((f"balance: {model}", "0.5") for model in ("sft", "grpo", "distill"))]
 
 
 def git(*arguments):

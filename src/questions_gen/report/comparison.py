@@ -12,7 +12,7 @@ Files = tuple[Mapping[str, Sequence[Score]], Mapping[str, Any]]
 """What a revision has: the scores by model, and metrics/summary.json."""
 ARROWS = {"higher": "↑", "lower": "↓", None: ""}
 """Which way is better."""
-COLUMNS = ("metric", "before", "after", "difference", "95 % interval", "n", "verdict")
+COLUMNS = ("metric", "before", "after", "change", "95 % interval", "n", "verdict")
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,23 @@ _VERDICTS = ("better", "worse", "higher", "lower", "can't tell")
 
 def cells(row: Row) -> tuple[str, ...]:
     """As text, in the order of COLUMNS."""
-    interval = "–" if row.low is None or row.high is None else f"[{row.low:+.3g}, {row.high:+.3g}]"
-    change = "–" if row.difference is None else f"{row.difference:+.3g}"
+    ends = row.low is not None and row.high is not None
+    interval = f"[{_signed(row.low)}, {_signed(row.high)}]" if ends else "–"
     name = f"{row.metric} {ARROWS[row.better]}".rstrip()
     count = f"{row.prompts or '–'}{'' if row.paired else '*'}"
-    return name, _shown(row.before), _shown(row.after), change, interval, count, row.verdict
+    return name, _shown(row.before), _shown(row.after), _signed(row.difference), interval, count, row.verdict
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"+{_shown(value)}" if value >= 0 else _shown(value)
 
 
 def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    """
+    >>> _shown(0.12345), _shown(123.45), _shown(None)
+    ('0.123', '123.5', '–')
+    """
+    return "–" if value is None else f"{value:.{1 if abs(value) >= 10 else 3}f}"
 
 
 def to_markdown(rows: Sequence[Row], names: tuple[str, str]) -> str:
@@ -102,7 +110,7 @@ def show(rows: Sequence[Row], names: tuple[str, str]) -> None:
     console.print(f"before: {names[0]}, after: {names[1]}")
     styles = {"better": "green", "worse": "red"}
     for model in dict.fromkeys(row.model for row in rows):
-        table = Table(title=model, title_justify="left")
+        table = Table(title=model, title_justify="left", box=None, padding=(0, 1, 0, 0), pad_edge=False)
         for column in COLUMNS:
             table.add_column(column, justify="left" if column in ("metric", "verdict") else "right", no_wrap=True)
         for row in rows:

@@ -54,9 +54,11 @@ def summarise(logs: Logs, scores: Scores) -> Summary:
             },
             "teach": {
                 "conversations": number(logs, "teach", "conversations"),
+                "preferences": number(logs, "teach", "preferences"),
                 "dropped": number(logs, "teach", "dropped"),
                 "gain": number(logs, "teach", "gain"),
                 "agreement": number(logs, "teach", "agreement"),
+                "tokens": number(logs, "teach", "tokens"),
                 **{name: number(logs, "teach", f"scores.mean.{name}") for name in ("overall", *DIMENSIONS)},
             },
         },
