@@ -110,6 +110,8 @@ class Line:
     """None where it wasn't measured."""
     gains: Mapping[str, Mapping[str, Any]]
     """Model → its Difference to the model before it, where that can be told from chance."""
+    undone: str = "–"
+    """What is said of a model of which it wasn't tried at all."""
 
     @property
     def n(self) -> int | None:
@@ -184,7 +186,8 @@ def measured(results: Results) -> Iterator[Line]:
             if (gain := told["measures"][name]) and gain["verdict"] != "can't tell"
         }
         found = {model: results.estimates[model][name] for model in MODELS}
-        yield Line(f"{NAMES[name]} {ARROWS[MEASURES[name].better]}".strip(), found, gains)
+        undone = "not supported" if MEASURES[name].thinking else "–"
+        yield Line(f"{NAMES[name]} {ARROWS[MEASURES[name].better]}".strip(), found, gains, undone)
 
 
 def by_cell(intervals: Mapping[str, Any]) -> Iterator[Line]:
