@@ -19,7 +19,7 @@ from questions_gen.report.charts import charts
 from questions_gen.report.comparison import ARROWS
 from questions_gen.report.drawing import shown
 from questions_gen.report.plots import Estimates, alone
-from questions_gen.report.summary import HEADLINES, MODELS, Logs, Summary
+from questions_gen.report.summary import HEADLINES, MODELS, REWARDS, Logs, Summary
 from questions_gen.report.tables import cell
 from questions_gen.schema import Evaluated
 
@@ -170,6 +170,7 @@ def page(results: Results) -> str:
         tests=TESTS,
         cells=sorted({question.cell for question in every}),
         dimensions=DIMENSIONS,
+        rewards=REWARDS,
         settings=settings(results.params),
         sources=[(entry, origin(entry)) for entry in results.sources],
     )
