@@ -36,7 +36,7 @@ SETTINGS = {
     "teacher": ("model", "structured", "temperature"),
     "teach": ("variations_every", "margin", "compare"),
     "distill": ("objective", "steps", "batch_size", "accumulation", "learning_rate"),
-    "evaluate": ("prompts", "samples", "sampling"),
+    "evaluate": ("prompts", "samples", "variations", "controls", "sampling", "thinking"),
     "judge": ("samples",),
 }
 """The params that are told: those that say what was done, and not how fast."""
