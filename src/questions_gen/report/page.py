@@ -160,9 +160,9 @@ def page(results: Results) -> str:
         results=results,
         models=MODELS,
         tables=[
-            ("The main measures", lines[: len(HEADLINES) + 1]),
-            ("All other measures", lines[len(HEADLINES) + 1 :]),
-            ("Passes the gate, by test and topic or kind", list(by_cell(results.intervals))),
+            ("The main measures", "Measure", lines[: len(HEADLINES) + 1]),
+            ("All other measures", "Measure", lines[len(HEADLINES) + 1 :]),
+            ("Passes the gate, by test and topic or kind", "Test and topic or kind", list(by_cell(results.intervals))),
         ],
         charts=[(chart, Markup(chart.svg)) for chart in charts(results.logs, results.estimates)],
         questions=every,
