@@ -3,6 +3,7 @@
     questions-gen profile list
     questions-gen profile use qwen3-14b sft.steps=200
     questions-gen score problems.jsonl --json
+    questions-gen compare main [EXPERIMENT]
     questions-gen teacher plan | record | stats | verify | show KEY | seal | prune
     questions-gen publish --dry-run
     questions-gen doctor --before-run
@@ -14,6 +15,7 @@ which the error names.
 import typer
 
 from questions_gen.commands import profile, teacher
+from questions_gen.commands.compare import compare
 from questions_gen.commands.doctor import doctor
 from questions_gen.commands.publish import publish
 from questions_gen.commands.score import score
@@ -28,3 +30,4 @@ app.add_typer(teacher.app, name="teacher")
 app.command()(score)
 app.command()(publish)
 app.command()(doctor)
+app.command()(compare)

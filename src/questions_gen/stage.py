@@ -30,7 +30,7 @@ CHECKED = Path("data/checked/params.txt")
 
 VERSIONED = (
     "accelerate", "bitsandbytes", "datasets", "gguf", "openai", "peft", "pylatexenc", "scikit-learn",
-    "tokenizers", "torch", "transformers", "trl", "unsloth", "unsloth_zoo", "xllamacpp",
+    "tokenizers", "torch", "transformers", "trl", "unsloth", "unsloth_zoo", "vllm", "xllamacpp",
 )  # fmt: skip
 """Libraries whose release can change a stage's outputs: part of the input hash."""
 
@@ -76,6 +76,15 @@ class TeacherRun(Section):
         return self
 
 
+class RolloutsRun(Section):
+    """vLLM, where grpo.rollouts asks for it."""
+
+    server: str | None
+    """Address of `trl vllm-serve`, which has a GPU of its own."""
+    gpu_memory: Annotated[float, Field(gt=0, lt=1)]
+    """Share of a GPU's memory for vLLM beside the training (colocated)."""
+
+
 class TrackingRun(Section):
     enabled: bool
     uri: str | None
@@ -101,6 +110,7 @@ class RunParams(Section):
     """How a run is carried out: nothing here changes a result, and no stage is rerun for it."""
 
     teacher: TeacherRun
+    rollouts: RolloutsRun
     tracking: TrackingRun
     publish: PublishRun
 
