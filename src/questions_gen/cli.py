@@ -11,7 +11,9 @@ Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damage
 import typer
 
 from questions_gen.commands import profile, teacher
+from questions_gen.commands.generate import generate, vary
 from questions_gen.commands.score import score
+from questions_gen.commands.serve import serve
 
 app = typer.Typer(
     help="Train models that write mathematics problems, and score what they write.",
@@ -20,4 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(profile.app, name="profile")
 app.add_typer(teacher.app, name="teacher")
+app.command()(generate)
+app.command()(vary)
 app.command()(score)
+app.command()(serve)
