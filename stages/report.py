@@ -4,8 +4,9 @@ from pathlib import Path
 
 from questions_gen import files
 from questions_gen.report.plots import PLOTS, plots
-from questions_gen.report.summary import LOG_ADDRESSES, summarise
+from questions_gen.report.summary import LOG_ADDRESSES, rounded, summarise
 from questions_gen.report.tables import show_models
+from questions_gen.reviews import REVIEWS, agreement, read_reviews
 from questions_gen.stage import Context, Log, Stage
 
 
@@ -14,10 +15,12 @@ def log_path(address: str) -> Path:
     return Path("logs") / f"{address.replace('@', '/')}.json"
 
 
-def work(context: Context, *, summary: Path, **paths: Path) -> Log:
+def work(context: Context, *, reviews: Path, summary: Path, **paths: Path) -> Log:
     """`paths` are the logs by their stage's address, and the plots by name."""
     logs = {address: files.read_json(paths[address]) for address in LOG_ADDRESSES}
     numbers = summarise(logs)
+    said = agreement(read_reviews(reviews))
+    numbers["stages"]["reviews"] = {name: rounded(value) for name, value in said.items()}
     files.write_json(summary, numbers)
     for name, text in plots(logs).items():
         files.write_text(paths[name], text)
@@ -28,7 +31,7 @@ def work(context: Context, *, summary: Path, **paths: Path) -> Log:
 STAGE = Stage(
     "report",
     params={},
-    inputs={address: log_path(address) for address in LOG_ADDRESSES},
+    inputs={"reviews": REVIEWS, **{address: log_path(address) for address in LOG_ADDRESSES}},
     outputs={"summary": Path("metrics/summary.json"), **{name: Path(f"plots/{name}.csv") for name in PLOTS}},
     work=work,
 )

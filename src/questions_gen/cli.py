@@ -12,6 +12,7 @@ import typer
 
 from questions_gen.commands import profile, teacher
 from questions_gen.commands.generate import generate, vary
+from questions_gen.commands.review import review
 from questions_gen.commands.score import score
 from questions_gen.commands.serve import serve
 
@@ -26,3 +27,4 @@ app.command()(generate)
 app.command()(vary)
 app.command()(score)
 app.command()(serve)
+app.command()(review)
