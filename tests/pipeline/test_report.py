@@ -12,6 +12,7 @@ import pytest
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.report.summary import LOG_ADDRESSES
+from questions_gen.reviews import REVIEWS
 from questions_gen.stage import run
 from stages.report import STAGE, log_path
 from tests.report.sample_logs import sample_logs
@@ -37,6 +38,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     files.write_text(Path("data/checked/params.txt"), "params.yaml is valid\n")
+    files.write_text(REVIEWS, "")
     write_logs(sample_logs())
     return tmp_path
 

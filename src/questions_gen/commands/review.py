@@ -29,7 +29,7 @@ def review(
     """
     from questions_gen.commands.asking import one_line
     from questions_gen.commands.review_page import ReviewServer
-    from questions_gen.files import read_records
+    from questions_gen.files import read_records, write_text
     from questions_gen.reviews import REVIEWS, items
     from questions_gen.schema import Evaluated
 
@@ -40,6 +40,8 @@ def review(
     if not found:
         raise UserError(f"{EVALUATION}: no model wrote a new problem; train longer, then `dvc repro evaluate`")
     random.Random(seed).shuffle(found)
+    if not REVIEWS.exists():
+        write_text(REVIEWS, "")
     with port_errors(port):
         server = ReviewServer(port, found, REVIEWS, one_line("--reviewer", reviewer))
     with server:

@@ -6,7 +6,7 @@ a rating must bring the token of the page it was written on (else another site's
 
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from questions_gen.commands.loopback import HOST
 from questions_gen.commands.output import harmless
+from questions_gen.errors import UserError
 from questions_gen.report.latex import formula, html
 from questions_gen.reviews import Item, Review, add_review, read_reviews
 
@@ -66,6 +67,18 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self) -> None:
+        self._told(self._get)
+
+    def do_POST(self) -> None:
+        self._told(self._post)
+
+    def _told(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except UserError as error:  # of the file of reviews, which others may edit meanwhile
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+
+    def _get(self) -> None:
         if not self._from_here():
             return self._refuse(HTTPStatus.FORBIDDEN, "this page is for a browser on this machine")
         if self.path == "/":
@@ -76,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         item = self.server.items[place - 1]
         return self._problem(place, _filled(self.server.rated().get(item.id)))
 
-    def do_POST(self) -> None:
+    def _post(self) -> None:
         place, length = self._place(), self.headers.get("Content-Length", "")
         if not self._from_here():
             return self._refuse(HTTPStatus.FORBIDDEN, "this page is for a browser on this machine")
@@ -142,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         fixed = {
             "Content-Length": str(len(content)),
             "Cache-Control": "no-store",
-            "Referrer-Policy": "no-referrer",
+            "Referrer-Policy": "same-origin",  # with no-referrer, a form says "Origin: null"
             "X-Content-Type-Options": "nosniff",
         }
         for name, value in {**fixed, **headers}.items():
