@@ -11,6 +11,7 @@ Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damage
 import typer
 
 from questions_gen.commands import profile, teacher
+from questions_gen.commands.contest import contest
 from questions_gen.commands.generate import generate, vary
 from questions_gen.commands.review import review
 from questions_gen.commands.score import score
@@ -26,5 +27,6 @@ app.add_typer(teacher.app, name="teacher")
 app.command()(generate)
 app.command()(vary)
 app.command()(score)
+app.command()(contest)
 app.command()(serve)
 app.command()(review)
