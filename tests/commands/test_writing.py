@@ -1,7 +1,8 @@
-"""generate, vary and serve, with a random model of 60 kB: its text is nonsense, and said to be."""
+"""generate, vary, contest and serve, with a tiny model that has learned three problems and a rejected text by heart."""
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,13 +17,16 @@ from typer.testing import CliRunner, Result
 
 from questions_gen import cli, files
 from questions_gen.commands import writer
+from questions_gen.commands.contest import THIRDS, _bounds
 from questions_gen.commands.judging import NEAR, Assessor
 from questions_gen.commands.sampling import Show, sample
 from questions_gen.commands.writer import Writer
+from questions_gen.errors import UserError
 from questions_gen.params import load_yaml
 from questions_gen.prompts import problem_messages, variation_messages
 from questions_gen.schema import Prompt
 from questions_gen.training.gguf_export import write_gguf
+from tests.commands.learned import CHAT, COIN, CONCEPTS, HINT_TEXT, PROBLEMS, SHEEP, TOPIC, learn
 from tests.conftest import ROOT, TINY, tiny_problems, write_tiny_mixed
 from tests.training.tiny_models import write_adapter, write_base
 
@@ -31,11 +35,10 @@ GOOD = "Let $n$ be a positive integer such that $n^2 + 3n$ is divisible by 7. Ho
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base model, an adapter of it, and a GGUF file."""
+    """A random base model, an adapter of it, and the GGUF file of the one that has learned."""
     root = tmp_path_factory.mktemp("models")
-    base = write_base(root / "base", "llama")
-    write_adapter(root / "sft", base)
-    write_gguf(base, root / "export/gguf/model-q8_0.gguf", "q8_0", "tiny")
+    write_adapter(root / "sft", write_base(root / "base", "llama"))
+    write_gguf(learn(root / "learned"), root / "export/gguf/model-f16.gguf", "f16", "tiny")
     return root
 
 
@@ -47,7 +50,7 @@ def checkout(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     (tmp_path / "models").symlink_to(models)
     params = load_yaml(ROOT / "params.yaml")
     params["model"].update(TINY["model"])
-    params["propose"]["sampling"]["max_new_tokens"] = 12
+    params["propose"]["sampling"]["max_new_tokens"] = 150
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     write_tiny_mixed(tmp_path / "data/mixed")
     monkeypatch.chdir(tmp_path)
@@ -62,26 +65,34 @@ def rows(result: Result) -> list[dict]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+ASKED = ("generate", "--topic", TOPIC, "--concepts", CONCEPTS[0])
+
+
 def test_an_exported_gguf_writes_and_every_sample_is_judged(checkout):
-    asked = ("generate", "--topic", "algebra", "--concepts", "roots; sums", "--count", "2", "--seed", "7", "--json")
-    result = invoke(*asked, "--output", "made.jsonl")
-    assert result.exit_code == 1, "random weights write no problem"
-    first, second = rows(result)
-    assert first["model"] == "model-q8_0.gguf"
-    assert first["prompt"].splitlines()[1:3] == ["Topic: algebra", "Concepts: roots; sums"]
-    assert (first["seed"], second["seed"]) == (7, 8)
-    assert first["text"] != second["text"]
-    assert not first["accepted"]
-    assert first["reasons"] == first["verdict"]["reasons"]
-    assert "0 of 2 accepted, 2 rejected (" in result.stderr, "counted, not hidden"
-    assert Path("made.jsonl").read_bytes() == b"", "the accepted ones"
-    assert rows(invoke(*asked)) == rows(result), "the same seed, the same problems"
+    asked = (*ASKED, "--count", "8", "--seed", "7", "--json")
+    result = invoke(*asked, "--output", "made/mine.jsonl")
+    assert result.exit_code == 0, result.output
+    made = rows(result)
+    assert {row["text"] for row in made} <= {*PROBLEMS, CHAT}
+    assert [row["seed"] for row in made] == list(range(7, 15))
+    assert {row["model"] for row in made} == {"model-f16.gguf"}
+    assert made[0]["prompt"].splitlines()[1:3] == [f"Topic: {TOPIC}", f"Concepts: {CONCEPTS[0]}"]
+    accepted = [row for row in made if row["accepted"]]
+    assert len({row["text"] for row in accepted}) == len(accepted) >= 2, "each once"
+    assert {
+        row["reasons"][0] for row in made if row["text"] in [a["text"] for a in accepted] and not row["accepted"]
+    } == {NEAR}
+    assert f"{len(accepted)} of 8 accepted, {8 - len(accepted)} rejected (" in result.stderr, "counted, not hidden"
+    assert files.read_rows(Path("made/mine.jsonl")) == accepted
+    assert rows(invoke("score", "made/mine.jsonl", "--json"))[0]["total"] == accepted[0]["verdict"]["total"]
+    assert rows(invoke(*asked)) == made, "the same seed, the same problems"
 
 
 def test_an_adapter_writes_another_text_than_its_base(checkout):
     texts = {}
     for model in ("base", "sft"):
         (row,) = rows(invoke("generate", "--model", model, "--seed", "7", "--json"))
+        assert row["accepted"] is False
         assert row["model"] == model
         texts[model] = row["text"]
     assert texts["base"] != texts["sft"]
@@ -112,10 +123,14 @@ def test_without_a_corpus_the_gate_alone_judges_and_until_is_refused(checkout):
     assert "--until: data/mixed isn't here" in refused.stderr
 
 
-def test_until_stops_at_its_number_of_tries(checkout):
-    result = invoke("generate", "--until", "2", "--tries", "3", "--json")
-    assert result.exit_code == 1
-    assert len(rows(result)) == 3
+def test_until_goes_on_to_its_number_or_to_its_tries(checkout):
+    enough = invoke(*ASKED, "--until", "2", "--seed", "1", "--json")
+    assert enough.exit_code == 0, enough.stderr
+    assert sum(row["accepted"] for row in rows(enough)) == 2
+    assert rows(enough)[-1]["accepted"], "and no further"
+    fewer = invoke(*ASKED, "--until", "4", "--tries", "6", "--json")
+    assert fewer.exit_code == 1, "three are all that it knows"
+    assert len(rows(fewer)) == 6
 
 
 def typist(*texts: str) -> Writer:
@@ -187,6 +202,9 @@ REFUSED = [
     (["generate", "--model", "half.gguf"], "half.gguf: llama.cpp can't serve it", "cut in half"),
     (["generate", "--output", "data/mixed/mine.jsonl"], "data/mixed, which the pipeline writes", "a stage's out"),
     (["generate", "--output", "data/evaluation/x"], "data/evaluation, which the pipeline writes", "a foreach's out"),
+    (["contest", "--output", "models/mine"], "models", "where the stages' outputs are"),
+    (["contest", "--output", "schema.jsonl"], "schema.jsonl is a file", "a file for a folder"),
+    (["contest", "--output", "x", "--topics", "a;\x07"], "--topics: holds U+0007", "a bell"),
     (["vary", "schema.jsonl"], "schema.jsonl, row 1: needs a text", "a file of another schema"),
     (["vary", "long.txt", "--kind", "context_change"], "is it too long?", "longer than the model reads"),
     (["serve", "--model", "half.gguf", "--port", "0"], "half.gguf: llama.cpp can't serve it", "cut in half"),
@@ -196,7 +214,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("arguments", "message", "reason"), REFUSED)
 def test_bad_input_is_named(checkout, models, arguments, message, reason):
-    whole = (models / "export/gguf/model-q8_0.gguf").read_bytes()
+    whole = (models / "export/gguf/model-f16.gguf").read_bytes()
     Path("half.gguf").write_bytes(whole[: len(whole) // 2])
     files.write_rows(Path("schema.jsonl"), [{"question": "Find $x$."}])
     Path("long.txt").write_text("Find $x$. " * 3000)
@@ -211,6 +229,53 @@ def test_without_any_model_it_says_where_one_comes_from(checkout):
     result = invoke("generate")
     assert result.exit_code == 2
     assert "dvc pull models/export" in result.stderr
+
+
+# ---- contest
+
+
+def test_a_contest_holds_what_was_accepted_in_four_forms(checkout):
+    result = invoke("contest", "--problems", "3", "--tries", "40", "--seed", "3", "--output", "out/sheet")
+    assert result.exit_code == 0, result.output
+    folder = Path("out/sheet")
+    sheet = files.read_json(folder / "contest.json")
+    assert {problem["text"] for problem in sheet["problems"]} == set(PROBLEMS)
+    difficulties = [problem["verdict"]["rewards"]["difficulty"] for problem in sheet["problems"]]
+    assert difficulties == sorted(difficulties), "from easy to hard"
+    assert sum(sheet["rejected"].values()) >= sheet["tried"] - 3, "each of the others has a reason"
+    assert all(problem["prompt"].splitlines()[1] == f"Topic: {TOPIC}" for problem in sheet["problems"])
+    assert all(problem["nearest"].startswith("Find all integers $n$") for problem in sheet["problems"])
+    hints = [hint for problem in sheet["problems"] for hint in problem["hints"]]
+    assert HINT_TEXT in hints
+    source, markdown = (folder / "contest.tex").read_text(), (folder / "contest.md").read_text()
+    assert "$2^{12}-1$" in source
+    assert "$2^{12} - 1$" in markdown
+    assert r"remainders \& the powers of \texttt{\$x\_1\_2\$}" in source, "a formula that TeX refuses is shown"
+    assert (folder / "contest.pdf").exists() == (shutil.which("pdflatex") is not None)
+    again = invoke("contest", "--problems", "3", "--tries", "40", "--seed", "3", "--output", "out/sheet", "--json")
+    assert json.loads(again.stdout) == sheet
+
+
+def test_a_contest_that_isnt_full_says_so(checkout):
+    result = invoke("contest", "--problems", "5", "--tries", "12", "--seed", "3", "--output", "sheet")
+    assert result.exit_code == 1
+    assert "of 5 problems after 12 samples; rejected: {" in result.stderr
+    none = invoke("contest", "--problems", "1", "--tries", "1", "--model", "base", "--output", "none")
+    assert none.exit_code == 1
+    assert not Path("none").exists(), "no empty sheet"
+
+
+def test_a_level_is_a_third_of_the_known_problems(checkout):
+    with pytest.raises(UserError, match="--level: the run's difficulty model can't tell"):
+        _bounds(Assessor(), tiny_problems(1), "hard")
+    known = [
+        *tiny_problems(6),
+        *(p.model_copy(update={"statement": SHEEP + COIN * n}) for n, p in enumerate(tiny_problems(6))),
+    ]
+    assessor = Assessor()
+    (zero, low), (also_low, high), (also_high, one) = (_bounds(assessor, known, level) for level in THIRDS)
+    assert (zero, one) == (0, 1)
+    assert low == also_low < also_high == high
 
 
 # ---- serve
