@@ -3,6 +3,7 @@
     questions-gen profile list
     questions-gen profile use qwen3-14b sft.steps=200
     questions-gen score problems.jsonl --json
+    questions-gen compare main [EXPERIMENT]
     questions-gen teacher plan | record | stats | verify | show KEY | seal | prune
 
 Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damaged · 2 bad input, which the error names.
@@ -11,6 +12,7 @@ Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damage
 import typer
 
 from questions_gen.commands import profile, teacher
+from questions_gen.commands.compare import compare
 from questions_gen.commands.contest import contest
 from questions_gen.commands.generate import generate, vary
 from questions_gen.commands.review import review
@@ -30,3 +32,4 @@ app.command()(score)
 app.command()(contest)
 app.command()(serve)
 app.command()(review)
+app.command()(compare)

@@ -50,7 +50,7 @@ def checkout(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     (tmp_path / "models").symlink_to(models)
     params = load_yaml(ROOT / "params.yaml")
     params["model"].update(TINY["model"])
-    params["propose"]["sampling"]["max_new_tokens"] = 150
+    params["evaluate"]["sampling"]["max_new_tokens"] = 150
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     write_tiny_mixed(tmp_path / "data/mixed")
     monkeypatch.chdir(tmp_path)
@@ -200,6 +200,8 @@ REFUSED = [
     (["generate", "--model", "grpo"], "models/grpo isn't there", "not trained yet"),
     (["generate", "--model", "none.gguf"], "none.gguf: no such file", "no file"),
     (["generate", "--model", "half.gguf"], "half.gguf: llama.cpp can't serve it", "cut in half"),
+    (["generate", "--think"], "--think: models/export/gguf/model-f16.gguf has no way to think", "its template says so"),
+    (["generate", "--think", "--model", "base"], "--think: base has no way to think", "its tokenizer's too"),
     (["generate", "--output", "data/mixed/mine.jsonl"], "data/mixed, which the pipeline writes", "a stage's out"),
     (["generate", "--output", "data/evaluation/x"], "data/evaluation, which the pipeline writes", "a foreach's out"),
     (["contest", "--output", "models/mine"], "models", "where the stages' outputs are"),

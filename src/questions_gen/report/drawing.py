@@ -6,8 +6,9 @@ light and dark. Text says the numbers, so that a chart is never the only place w
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
+
+from questions_gen.measures import Estimate
 
 WIDTH = 360
 ROW = 15
@@ -15,22 +16,14 @@ ROW = 15
 LABELS, VALUES = 56, 44
 """Pixels left of the bars for their names, right of them for their values."""
 
+ENDS = ("mean", "low", "high")
+
 Series = Sequence[tuple[float, float | None]]
 """(x, y); None where nothing was measured: the line is broken there."""
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A number with its 95% interval and how many it was counted from; None for what isn't known."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
-
-
-Bars = Mapping[str, Mapping[str, Measure | None]]
-"""Group → name of a bar → its measure; None where nothing was measured."""
+Bars = Mapping[str, Mapping[str, Estimate | None]]
+"""Group → name of a bar → its estimate; None where nothing was measured."""
 
 
 def bars(title: str, groups: Bars, *, full: float = 1.0) -> str:
@@ -39,26 +32,24 @@ def bars(title: str, groups: Bars, *, full: float = 1.0) -> str:
     for group, members in groups.items():
         parts.append(f'<text class="group" x="0" y="{y + 13}">{escape(group)}</text>')
         y += 20
-        for place, (name, measure) in enumerate(members.items()):
-            parts.append(_bar(y, place, name, measure, full))
+        for place, (name, found) in enumerate(members.items()):
+            parts.append(_bar(y, place, name, found, full))
             y += ROW
         y += 8
     return _svg(title, y, parts)
 
 
-def _bar(y: int, place: int, name: str, measure: Measure | None, full: float) -> str:
+def _bar(y: int, place: int, name: str, found: Estimate | None, full: float) -> str:
     text = f'<text class="name" x="0" y="{y + 10}">{escape(name)}</text>'
-    if measure is None:
+    if found is None or found["mean"] is None:
         return f'{text}<text class="value" x="{LABELS}" y="{y + 10}">–</text>'
     scale = (WIDTH - LABELS - VALUES) / full
-    length = scale * min(max(measure.value, 0), full)
-    parts = [text, f'<rect class="bar c{place}" x="{LABELS}" y="{y + 1}" width="{length:.1f}" height="{ROW - 4}"/>']
-    if measure.low is not None and measure.high is not None:
-        low, high = (LABELS + scale * min(max(end, 0), full) for end in (measure.low, measure.high))
-        parts.append(
-            f'<path class="interval" d="M{low:.1f} {y + 6.5}H{high:.1f}M{low:.1f} {y + 3.5}v6M{high:.1f} {y + 3.5}v6"/>'
-        )
-    parts.append(f'<text class="value" x="{WIDTH}" y="{y + 10}" text-anchor="end">{shown(measure.value)}</text>')
+    mean, low, high = (None if found[name] is None else scale * min(max(found[name], 0), full) for name in ENDS)
+    parts = [text, f'<rect class="bar c{place}" x="{LABELS}" y="{y + 1}" width="{mean:.1f}" height="{ROW - 4}"/>']
+    if low is not None and high is not None:
+        ends = "".join(f"M{LABELS + end:.1f} {y + 3.5}v6" for end in (low, high))
+        parts.append(f'<path class="interval" d="M{LABELS + low:.1f} {y + 6.5}H{LABELS + high:.1f}{ends}"/>')
+    parts.append(f'<text class="value" x="{WIDTH}" y="{y + 10}" text-anchor="end">{shown(found["mean"])}</text>')
     return "".join(parts)
 
 

@@ -9,7 +9,7 @@ let first = 0;
 
 function filter() {
   const wanted = new FormData(form);
-  const models = wanted.getAll("model");
+  const models = [...wanted.getAll("model"), ""]; // "": controls, which no model wrote
   const [test, cell, verdict] = ["test", "cell", "verdict"].map((name) => wanted.get(name));
   matching = questions.filter((question) => {
     if ((test && question.dataset.test !== test) || (cell && question.dataset.cell !== cell)) return false;
@@ -44,7 +44,7 @@ function show() {
   }
 }
 
-form.addEventListener("input", filter);
+form.addEventListener("change", filter);
 form.addEventListener("submit", (event) => event.preventDefault());
 pager.addEventListener("click", (event) => {
   if (!event.target.value) return;

@@ -8,15 +8,18 @@ style by their hash, and the browser runs no other.
 import base64
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from questions_gen.measures import DIMENSIONS, MEASURES, Estimate
 from questions_gen.report import latex
-from questions_gen.report.charts import Chart, Table
+from questions_gen.report.charts import charts
+from questions_gen.report.comparison import ARROWS
 from questions_gen.report.drawing import shown
-from questions_gen.report.plots import DIMENSIONS
+from questions_gen.report.plots import Estimates, alone
+from questions_gen.report.summary import HEADLINES, MODELS, Logs, Summary
 from questions_gen.report.tables import cell
 from questions_gen.schema import Evaluated
 
@@ -46,20 +49,33 @@ TESTS = {
 }
 """In the order of the page."""
 
-METRICS = {
-    "validation_loss": "Validation loss (nats a token)",
-    "gate_pass_rate": "Passes the gate (share)",
+NAMES = {
+    "validation_loss": "Validation loss, nats a token",
+    "gate_pass_rate": "Passes the gate",
     "total": "Total reward",
-    "difficulty": "Difficulty reward",
-    "novelty": "Novelty reward",
-    "rigor": "Rigor reward",
-    "diversity": "Diversity reward",
+    "difficulty": "Difficulty",
+    "novelty": "Novelty",
+    "rigor": "Rigor",
+    "diversity": "Diversity in a group",
+    "set_diversity": "Diversity of the whole set",
     "novelty_training": "Novelty to the training data",
-    "copies": "Copies of known problems (count)",
-    "contamination_rate": "Copies or too near to one (share)",
-    "teacher_overall": "Teacher's mark (of 5)",
+    "novelty_history": "Novelty to the problems seen in grpo",
+    "copies": "Copies of known problems",
+    "contamination_rate": "Copies, or too near to a known problem",
+    "topic_adherence": "Keeps the topic that was asked for",
+    "tokens": "Length, tokens",
+    "thinking_gate_pass_rate": "Passes the gate, with thinking",
+    "thinking_total": "Total reward, with thinking",
+    "thinking_tokens": "Length with thinking, tokens",
+    "variation_success": "Variations that pass",
+    "held_out_variation_success": "Variations of held-out problems that pass",
+    "own_variation_success": "Variations of own problems that pass",
+    **{f"teacher_{name}": f"Teacher: {name.replace('_', ' ')}, of 5" for name in DIMENSIONS},
+    "teacher_overall": "Teacher: overall, of 5",
+    "teacher_approval": "Teacher approves: overall at least 4",
+    "balance": "Balance of the teacher's dimensions",
 }
-"""What a metric of the summary is called; one that isn't here goes by its own name."""
+"""What a measure is called; a share where no unit is named."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +87,35 @@ class Results:
     """Sections of params.yaml, those of SETTINGS at least."""
     sources: Sequence[Mapping[str, Any]]
     """Entries of data/raw/manifest.json."""
-    table: Table
-    charts: Sequence[Chart]
+    logs: Logs
+    summary: Summary
+    intervals: Mapping[str, Any]
+    """As in metrics/intervals.json."""
     rows: Mapping[str, Sequence[Evaluated]]
     """Model → its rows of data/evaluation."""
-    scores: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    marks: Mapping[str, Mapping[str, Mapping[str, Any]]]
     """Model → id of a completion → the teacher's evaluation of it, where there is one."""
+
+    @property
+    def estimates(self) -> Estimates:
+        return {model: self.intervals["models"][model]["measures"] for model in MODELS}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a table: a number for each model."""
+
+    name: str
+    estimates: Mapping[str, Estimate | None]
+    """None where it wasn't measured."""
+    gains: Mapping[str, Mapping[str, Any]]
+    """Model → its Difference to the model before it, where that can be told from chance."""
+
+    @property
+    def n(self) -> int | None:
+        """How many completions were counted, where that is the same for all models."""
+        counts = {found["n"] for found in self.estimates.values() if found}
+        return counts.pop() if len(counts) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -111,33 +150,53 @@ def page(results: Results) -> str:
     }
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     every = questions(results.rows)
+    lines = list(measured(results))
     return environment.get_template("page.html").render(
         policy=policy(style, script),
         style=Markup(style),
         script=Markup(script),
         results=results,
-        models=list(results.table),
-        settings=settings(results.params),
-        sources=[(entry, origin(entry)) for entry in results.sources],
-        metrics=[(METRICS.get(name, name), name, common_n(results.table, name)) for name in names(results.table)],
-        charts=[(chart, Markup(chart.svg)) for chart in results.charts],
+        models=MODELS,
+        tables=[
+            ("The main measures", lines[: len(HEADLINES) + 1]),
+            ("All other measures", lines[len(HEADLINES) + 1 :]),
+            ("Passes the gate, by test and topic or kind", list(by_cell(results.intervals))),
+        ],
+        charts=[(chart, Markup(chart.svg)) for chart in charts(results.logs, results.estimates)],
         questions=every,
         asked=asked,
         tests=TESTS,
         cells=sorted({question.cell for question in every}),
         dimensions=DIMENSIONS,
+        settings=settings(results.params),
+        sources=[(entry, origin(entry)) for entry in results.sources],
     )
 
 
-def names(table: Table) -> list[str]:
-    """The metrics, in order."""
-    return list(dict.fromkeys(name for measures in table.values() for name in measures))
+def measured(results: Results) -> Iterator[Line]:
+    """The validation loss and every measure, those of the summary first."""
+    losses = {model: alone(results.summary["models"][model]["validation_loss"]) for model in MODELS}
+    yield Line(f"{NAMES['validation_loss']} ↓", losses, {})
+    for name in (*HEADLINES, *(name for name in MEASURES if name not in HEADLINES)):
+        gains = {
+            model: gain
+            for model, told in results.intervals["gains"].items()
+            if (gain := told["measures"][name]) and gain["verdict"] != "can't tell"
+        }
+        found = {model: results.estimates[model][name] for model in MODELS}
+        yield Line(f"{NAMES[name]} {ARROWS[MEASURES[name].better]}".strip(), found, gains)
 
 
-def common_n(table: Table, name: str) -> int | None:
-    """Of how many problems a metric was counted, where that is the same for all models."""
-    counts = {measure.n for measures in table.values() if (measure := measures[name])}
-    return counts.pop() if len(counts) == 1 else None
+def by_cell(intervals: Mapping[str, Any]) -> Iterator[Line]:
+    """The gate's pass rate of each cell of each test; what wasn't done by any model is left out."""
+    tested = {model: told["cells"] for model, told in intervals["models"].items()}
+    for test in ("new", "variation", "own_variation"):
+        for place in sorted({place for cells in tested.values() for place in cells[test]}):
+            for key, how in (("without_thinking", ""), ("with_thinking", ", with thinking")):
+                told = {model: cells[test].get(place, {}).get(key) or {} for model, cells in tested.items()}
+                if any(told.values()):
+                    found = {model: measures.get("gate_pass_rate") for model, measures in told.items()}
+                    yield Line(f"{TESTS[test]}: {place}{how}", found, {})
 
 
 def policy(style: str, script: str) -> str:

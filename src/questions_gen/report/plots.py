@@ -8,26 +8,27 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from questions_gen.report.summary import MODELS, REWARDS, Logs, Number, number, rounded
+from questions_gen.measures import TEACHER, Estimate
+from questions_gen.report.summary import MODELS, REWARDS, Logs, Number, rounded
 
 SUPERVISED = ("sft", "distill")
-DIMENSIONS = ("rigor", "difficulty", "innovation", "clarity", "educational_value", "overall")
-"""Of the teacher's scores; the last is the mean of the others."""
 PLOTS = ("loss", "reward", "gate_reasons", "rewards_by_model", "teacher_scores", "balance")
 
-Groups = Mapping[str, Mapping[str, Number]]
-"""What a group of bars is of → model → its number."""
+Estimates = Mapping[str, Mapping[str, Estimate | None]]
+"""Model → measure → its estimate, as in metrics/intervals.json."""
+Groups = Mapping[str, Mapping[str, Estimate | None]]
+"""What a group of bars is of → model → its estimate; None where nothing was measured."""
 
 
-def plots(logs: Logs) -> dict[str, str]:
+def plots(logs: Logs, estimates: Estimates) -> dict[str, str]:
     """Name of a plot → its CSV text."""
     return {
         "loss": to_csv(("step", *SUPERVISED), loss_rows(logs)),
         "reward": to_csv(("step", "reward", "gate", *REWARDS), reward_rows(logs)),
         "gate_reasons": bar_csv(gate_shares(logs), "share"),
-        "rewards_by_model": bar_csv(reward_means(logs), "mean"),
-        "teacher_scores": bar_csv(teacher_means(logs), "score"),
-        "balance": bar_csv(balances(logs), "balance"),
+        "rewards_by_model": bar_csv(rewards_by_model(estimates), "mean"),
+        "teacher_scores": bar_csv(teacher_scores(estimates), "score"),
+        "balance": bar_csv(balance(estimates), "balance"),
     }
 
 
@@ -45,7 +46,7 @@ def reward_rows(logs: Logs) -> list[dict[str, Any]]:
 
 
 def gate_shares(logs: Logs) -> Groups:
-    """Share of each model's completions that were refused, and for each reason; a completion may have several."""
+    """Share of each model's new problems that were refused, and for each reason; a problem may have several."""
     evaluated = {model: metrics(logs, f"evaluate@{model}") for model in MODELS}
     reasons = sorted({reason for found in evaluated.values() for reason in found.get("reasons", {})})
     return {
@@ -54,47 +55,45 @@ def gate_shares(logs: Logs) -> Groups:
     }
 
 
-def refused(evaluated: Mapping[str, Any]) -> Number:
-    return rounded(1 - evaluated["gate_pass_rate"]) if evaluated.get("n") else None
+def refused(evaluated: Mapping[str, Any]) -> Estimate | None:
+    return alone(1 - evaluated["gate_pass_rate"]) if evaluated.get("n") else None
 
 
-def share(evaluated: Mapping[str, Any], reason: str) -> Number:
-    return rounded(evaluated["reasons"].get(reason, 0) / evaluated["n"]) if evaluated.get("n") else None
+def share(evaluated: Mapping[str, Any], reason: str) -> Estimate | None:
+    return alone(evaluated["reasons"].get(reason, 0) / evaluated["n"]) if evaluated.get("n") else None
 
 
-def reward_means(logs: Logs) -> Groups:
-    """Mean of each reward over a model's completions."""
-    return {name: by_model(logs, "evaluate", f"rewards.{name}") for name in REWARDS}
+def alone(value: Number) -> Estimate | None:
+    """A number without an interval."""
+    return None if value is None else {"mean": rounded(value), "low": None, "high": None, "n": None, "prompts": None}
 
 
-def teacher_means(logs: Logs) -> Groups:
-    """The teacher's mean score of a model's problems by dimension, of 5."""
-    return {name: by_model(logs, "judge", f"mean.{name}") for name in DIMENSIONS}
+def rewards_by_model(estimates: Estimates) -> Groups:
+    """Mean of each reward, over a model's new problems that passed the gate."""
+    return {name: by_model(estimates, name) for name in REWARDS}
 
 
-def balances(logs: Logs) -> Groups:
-    """How even the teacher's scores of a model are: the mean of its lowest dimension over that of its highest.
-
-    1 is a model whose problems are as good in one dimension as in another; there is no radar chart in DVC.
-    """
-    scores = {model: [teacher_means(logs)[name][model] for name in DIMENSIONS[:-1]] for model in MODELS}
-    return {"lowest over highest": {model: balance(values) for model, values in scores.items()}}
+def teacher_scores(estimates: Estimates) -> Groups:
+    """The teacher's mean score of a model's problems by dimension, of 5, and the mean of all dimensions."""
+    names = (*TEACHER, "teacher_overall")
+    return {name.removeprefix("teacher_"): by_model(estimates, name) for name in names}
 
 
-def balance(scores: Sequence[Number]) -> Number:
-    """
-    >>> balance([2.0, 4.0, 3.0]), balance([2.0, None])
-    (0.5, None)
-    """
-    return None if None in scores else rounded(min(scores) / max(scores))
+def balance(estimates: Estimates) -> Groups:
+    """How even the teacher's dimensions are: lowest mean over highest. Bars, as DVC draws no radar."""
+    return {"balance": by_model(estimates, "balance")}
 
 
-def by_model(logs: Logs, stage: str, name: str) -> dict[str, Number]:
-    return {model: number(logs, f"{stage}@{model}", name) for model in MODELS}
+def by_model(estimates: Estimates, name: str) -> dict[str, Estimate | None]:
+    return {model: estimates.get(model, {}).get(name) for model in MODELS}
 
 
 def bar_csv(groups: Groups, value: str) -> str:
-    rows = [{"bar": f"{group}: {model}", value: found} for group, of in groups.items() for model, found in of.items()]
+    rows = [
+        {"bar": f"{group}: {model}", value: found and found["mean"]}
+        for group, members in groups.items()
+        for model, found in members.items()
+    ]
     return to_csv(("bar", value), rows)
 
 

@@ -1,15 +1,6 @@
 """The summary for the eye: a column a model, so that it fits on 80 characters."""
 
-from questions_gen.report.drawing import Measure
 from questions_gen.report.summary import Number, Summary
-
-
-def table(summary: Summary) -> dict[str, dict[str, Measure | None]]:
-    """Model → metric → its measure, for the page."""
-    return {
-        model: {name: None if value is None else Measure(value) for name, value in numbers.items()}
-        for model, numbers in summary["models"].items()
-    }
 
 
 def show_models(summary: Summary) -> None:
