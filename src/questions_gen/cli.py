@@ -1,12 +1,17 @@
-"""`questions-gen`: choose a profile, score problems. Run it in the folder of a checkout.
+"""`questions-gen`: choose a profile, write, judge, rate and serve problems. Run it in the folder of a checkout.
 
-    questions-gen profile list
-    questions-gen profile use qwen3-14b sft.steps=200
+    questions-gen profile list | use qwen3-14b sft.steps=200
+    questions-gen generate --topic algebra --until 3
+    questions-gen vary problems.jsonl --kind parameter_change
     questions-gen score problems.jsonl --json
+    questions-gen contest --problems 6 --output sheet
+    questions-gen review
+    questions-gen serve
     questions-gen compare main [EXPERIMENT]
     questions-gen teacher plan | record | stats | verify | show KEY | seal | prune
 
-Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damaged · 2 bad input, which the error names.
+Exit codes: 0 fine · 1 done, but a gate is closed, too little was accepted, or stored answers are damaged · 2 bad input,
+which the error names. docs/commands.md has more.
 """
 
 import typer

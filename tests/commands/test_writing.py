@@ -204,7 +204,7 @@ REFUSED = [
     (["generate", "--think", "--model", "base"], "--think: base has no way to think", "its tokenizer's too"),
     (["generate", "--output", "data/mixed/mine.jsonl"], "data/mixed, which the pipeline writes", "a stage's out"),
     (["generate", "--output", "data/evaluation/x"], "data/evaluation, which the pipeline writes", "a foreach's out"),
-    (["contest", "--output", "models/mine"], "models", "where the stages' outputs are"),
+    (["contest", "--output", "models/sft/mine"], "models/sft, which the pipeline writes", "a stage's out"),
     (["contest", "--output", "schema.jsonl"], "schema.jsonl is a file", "a file for a folder"),
     (["contest", "--output", "x", "--topics", "a;\x07"], "--topics: holds U+0007", "a bell"),
     (["vary", "schema.jsonl"], "schema.jsonl, row 1: needs a text", "a file of another schema"),

@@ -82,8 +82,9 @@ def teacher_plan(as_json: AsJson = False) -> None:
 
 @app.command("record")
 @told()
-def teacher_record() -> None:
+def teacher_record(as_json: AsJson = False) -> None:
     """Ask for every answer that teach and judge lack, and store it. No output of a stage is written."""
+    from questions_gen.files import to_json
     from questions_gen.stage import home
     from questions_gen.teacher.session import consult
 
@@ -91,7 +92,11 @@ def teacher_record() -> None:
     run = run.model_copy(update={"mode": "record"})
     for address, function, items in work:
         counts = consult(params, run, home(), function, items, label=address).counts
-        typer.echo(f"{address:<16} {counts.get('stored', 0)} answers stored before, {counts.get('asked', 0)} asked for")
+        stored, asked = counts.get("stored", 0), counts.get("asked", 0)
+        if as_json:
+            typer.echo(to_json({"stage": address, "stored": stored, "asked": asked}))
+        else:
+            typer.echo(f"{address:<16} {stored} answers stored before, {asked} asked for")
 
 
 @app.command("prune")
