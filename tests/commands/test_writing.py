@@ -24,10 +24,12 @@ from questions_gen.commands.writer import Writer
 from questions_gen.errors import UserError
 from questions_gen.params import load_yaml
 from questions_gen.prompts import problem_messages, variation_messages
+from questions_gen.rewards import difficulty
 from questions_gen.schema import Prompt
 from questions_gen.training.gguf_export import write_gguf
-from tests.commands.learned import CHAT, COIN, CONCEPTS, HINT_TEXT, PROBLEMS, SHEEP, TOPIC, learn
+from tests.commands.learned import CHAT, CONCEPTS, HINT_TEXT, PROBLEMS, TOPIC, learn
 from tests.conftest import ROOT, TINY, tiny_problems, write_tiny_mixed
+from tests.rewards.judges import labelled
 from tests.training.tiny_models import write_adapter, write_base
 
 GOOD = "Let $n$ be a positive integer such that $n^2 + 3n$ is divisible by 7. How many such $n$ are less than 100?"
@@ -270,11 +272,8 @@ def test_a_contest_that_isnt_full_says_so(checkout):
 def test_a_level_is_a_third_of_the_known_problems(checkout):
     with pytest.raises(UserError, match="--level: the run's difficulty model can't tell"):
         _bounds(Assessor(), tiny_problems(1), "hard")
-    known = [
-        *tiny_problems(6),
-        *(p.model_copy(update={"statement": SHEEP + COIN * n}) for n, p in enumerate(tiny_problems(6))),
-    ]
-    assessor = Assessor()
+    known, assessor = labelled(120), Assessor()
+    assessor.judge.difficulty_model = difficulty.fit(known)
     (zero, low), (also_low, high), (also_high, one) = (_bounds(assessor, known, level) for level in THIRDS)
     assert (zero, one) == (0, 1)
     assert low == also_low < also_high == high
