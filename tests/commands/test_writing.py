@@ -40,7 +40,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random base model, an adapter of it, and the GGUF file of the one that has learned."""
     root = tmp_path_factory.mktemp("models")
     write_adapter(root / "sft", write_base(root / "base", "llama"))
-    write_gguf(learn(root / "learned"), root / "export/gguf/model-f16.gguf", "f16", "tiny")
+    write_gguf(learn(root / "learned"), root / "export/distill/gguf/model-f16.gguf", "f16", "tiny")
     return root
 
 
@@ -77,7 +77,7 @@ def test_an_exported_gguf_writes_and_every_sample_is_judged(checkout):
     made = rows(result)
     assert {row["text"] for row in made} <= {*PROBLEMS, CHAT}
     assert [row["seed"] for row in made] == list(range(7, 15))
-    assert {row["model"] for row in made} == {"model-f16.gguf"}
+    assert {row["model"] for row in made} == {"distill/gguf/model-f16.gguf"}
     assert made[0]["prompt"].splitlines()[1:3] == [f"Topic: {TOPIC}", f"Concepts: {CONCEPTS[0]}"]
     accepted = [row for row in made if row["accepted"]]
     assert len({row["text"] for row in accepted}) == len(accepted) >= 2, "each once"
@@ -202,7 +202,11 @@ REFUSED = [
     (["generate", "--model", "grpo"], "models/grpo isn't there", "not trained yet"),
     (["generate", "--model", "none.gguf"], "none.gguf: no such file", "no file"),
     (["generate", "--model", "half.gguf"], "half.gguf: llama.cpp can't serve it", "cut in half"),
-    (["generate", "--think"], "--think: models/export/gguf/model-f16.gguf has no way to think", "its template says so"),
+    (
+        ["generate", "--think"],
+        "--think: models/export/distill/gguf/model-f16.gguf has no way to think",
+        "its template says so",
+    ),
     (["generate", "--think", "--model", "base"], "--think: base has no way to think", "its tokenizer's too"),
     (["generate", "--output", "data/mixed/mine.jsonl"], "data/mixed, which the pipeline writes", "a stage's out"),
     (["generate", "--output", "data/evaluation/x"], "data/evaluation, which the pipeline writes", "a foreach's out"),
@@ -218,7 +222,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("arguments", "message", "reason"), REFUSED)
 def test_bad_input_is_named(checkout, models, arguments, message, reason):
-    whole = (models / "export/gguf/model-f16.gguf").read_bytes()
+    whole = (models / "export/distill/gguf/model-f16.gguf").read_bytes()
     Path("half.gguf").write_bytes(whole[: len(whole) // 2])
     files.write_rows(Path("schema.jsonl"), [{"question": "Find $x$."}])
     Path("long.txt").write_text("Find $x$. " * 3000)
@@ -226,6 +230,15 @@ def test_bad_input_is_named(checkout, models, arguments, message, reason):
     assert result.exit_code == 2, (reason, result.output)
     assert message in result.stderr, reason
     assert "Traceback" not in result.output
+
+
+def test_the_last_stages_export_is_taken_first(checkout):
+    (checkout / "models").unlink()
+    for name in ("sft/gguf/model-q8_0", "distill/gguf/model-q4_k_m", "distill/gguf/model-f16", "grpo/gguf/model-q8_0"):
+        files.write_text(Path(f"models/export/{name}.gguf"), "")
+    listed = [path.relative_to("models/export").as_posix() for path in writer.exported_ggufs()]
+    assert listed[:2] == ["distill/gguf/model-f16.gguf", "distill/gguf/model-q4_k_m.gguf"]
+    assert writer.find_gguf(None).as_posix() == f"models/export/{listed[0]}"
 
 
 def test_without_any_model_it_says_where_one_comes_from(checkout):

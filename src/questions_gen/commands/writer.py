@@ -58,10 +58,22 @@ class Writer:
 
 
 def exported_ggufs() -> list[Path]:
-    """The GGUF files of the export, the one to take first."""
-    files = sorted(EXPORT.rglob("*.gguf"))
-    ranks = {name: rank for rank, name in enumerate(GGUF_ORDER)}
-    return sorted(files, key=lambda path: ranks.get(path.stem.rpartition("-")[2], len(ranks)))
+    """The GGUF files of the export, the one to take first: of the last stage, and in GGUF_ORDER."""
+    return sorted(EXPORT.rglob("*.gguf"), key=_rank)
+
+
+def _rank(gguf: Path) -> tuple[int, int, str]:
+    stage, kind = gguf.relative_to(EXPORT).parts[0], gguf.stem.rpartition("-")[2]
+    return (
+        -MODELS.index(stage) if stage in MODELS else 0,
+        GGUF_ORDER.index(kind) if kind in GGUF_ORDER else len(GGUF_ORDER),
+        gguf.as_posix(),
+    )
+
+
+def _title(gguf: Path) -> str:
+    """What tells the file apart, without a folder of this machine."""
+    return gguf.relative_to(EXPORT).as_posix() if gguf.is_relative_to(EXPORT) else gguf.name
 
 
 def find_model(name: str | None) -> str | Path:
@@ -106,7 +118,7 @@ def open_writer(name: str | None, *, think: bool) -> Iterator[Writer]:
     params, sampling = _params(think)
     with ExitStack() as stack:
         if isinstance(model, Path):
-            yield Writer(model.name, _served(stack, model, params, sampling))
+            yield Writer(_title(model), _served(stack, model, params, sampling))
         else:
             yield Writer(model, _loaded(model, params, sampling))
 
