@@ -1,7 +1,11 @@
 """The server of the rating page: whom it answers, what it shows, what it keeps."""
 
 import http.client
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from urllib.parse import urlencode
@@ -32,8 +36,12 @@ def server(tmp_path, monkeypatch):
 
 
 def ask(server: ReviewServer, method: str, path: str, body: str | None = None, **headers: str):
+    return ask_port(server.server_port, method, path, body, **headers)
+
+
+def ask_port(port: int, method: str, path: str, body: str | None = None, **headers: str):
     """(status, headers, text) of an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
     text = answer.read().decode()
@@ -124,3 +132,21 @@ def test_bad_input_is_a_clear_error(server):
     wrong = invoke()
     assert wrong.exit_code == 2
     assert "data/evaluation/sft/rows.jsonl, row 1: not a Evaluated" in wrong.stderr
+
+
+def test_the_command_prints_its_address_and_ends_with_ctrl_c(tmp_path):
+    write_evaluation(tmp_path, "sft", ["Find $x$.", "Find $y$."])
+    write_evaluation(tmp_path, "grpo", ["Find $x$.", "Find $z$."])
+    command = [sys.executable, "-c", "from questions_gen.cli import app; app()", "review", "--reviewer", "ann"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        said = process.stdout.readline()
+        assert said.startswith("3 problems, 0 rated by ann: http://127.0.0.1:")
+        port = int(said.rstrip("/\n").rpartition(":")[2])
+        token = re.search(r'name="token" value="([^"]+)"', ask_port(port, "GET", "/problem/1")[2])[1]
+        ask_port(port, "POST", "/problem/1", urlencode({"token": token, "valid": "no"}))
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "1 of 3 are rated in data/reviews/reviews.jsonl" in rest
+    assert [r.valid for r in read_reviews(tmp_path / REVIEWS)] == [False]
