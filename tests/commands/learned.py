@@ -20,7 +20,7 @@ COIN = (
 PROBLEMS = (SHEEP, FACTOR, COIN)
 CHAT = "Sure, here is a problem for you!"
 HINT_TEXT = "Look at the remainders & the powers of $x_1_2$."
-STEPS = 240
+STEPS = 160
 
 
 def learn(folder: Path) -> Path:

@@ -211,6 +211,7 @@ REFUSED = [
     (["generate", "--output", "data/mixed/mine.jsonl"], "data/mixed, which the pipeline writes", "a stage's out"),
     (["generate", "--output", "data/evaluation/x"], "data/evaluation, which the pipeline writes", "a foreach's out"),
     (["contest", "--output", "models/sft/mine"], "models/sft, which the pipeline writes", "a stage's out"),
+    (["generate", "--output", "data"], "--output: data is a folder", "a folder for a file"),
     (["contest", "--output", "schema.jsonl"], "schema.jsonl is a file", "a file for a folder"),
     (["contest", "--output", "x", "--topics", "a;\x07"], "--topics: holds U+0007", "a bell"),
     (["vary", "schema.jsonl"], "schema.jsonl, row 1: needs a text", "a file of another schema"),

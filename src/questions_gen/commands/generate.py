@@ -141,6 +141,8 @@ def _sampled(
 
     if output is not None:
         refuse_outs("--output", output)
+        if output.is_dir():
+            raise UserError(f"--output: {output} is a folder; name a file")
     assessor = Assessor()
     if not assessor.knows:
         told_of = f"{MIXED} isn't here (`dvc pull {MIXED}` fetches it, `dvc repro mix` makes it)"
