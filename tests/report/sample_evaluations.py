@@ -15,7 +15,7 @@ STATEMENTS = (
     r"How many functions $f\colon \{1, 2, \dots, 6\} \to \{1, 2, 3\}$ are onto?",
 )
 HOSTILE = (
-    "</title></style></script><script>document.body.dataset.ran = 'script'</script>"
+    "\n</title></style></script><script>document.body.dataset.ran = 'script'</script>"
     "<img src=x onerror=\"document.body.dataset.ran = 'image'\"> "
     r"$\href{javascript:document.body.dataset.ran='link'}{click}$ and $\text{<script>1</script>}$ and $\frac{1}{$ "
     r"and $\class{skip}{x}$ and \[ \begin{cases} a \] {{ 7 * 6 }} {% raw %} <!-- & &lt; ]]>"

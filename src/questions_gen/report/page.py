@@ -19,7 +19,7 @@ from questions_gen.report.charts import charts
 from questions_gen.report.comparison import ARROWS
 from questions_gen.report.drawing import shown
 from questions_gen.report.plots import Estimates, alone
-from questions_gen.report.summary import HEADLINES, MODELS, Logs, Summary
+from questions_gen.report.summary import HEADLINES, MODELS, REWARDS, Logs, Summary
 from questions_gen.report.tables import cell
 from questions_gen.schema import Evaluated
 
@@ -36,7 +36,7 @@ SETTINGS = {
     "teacher": ("model", "structured", "temperature"),
     "teach": ("variations_every", "margin", "compare"),
     "distill": ("objective", "steps", "batch_size", "accumulation", "learning_rate"),
-    "evaluate": ("prompts", "samples", "sampling"),
+    "evaluate": ("prompts", "samples", "variations", "controls", "sampling", "thinking"),
     "judge": ("samples",),
 }
 """The params that are told: those that say what was done, and not how fast."""
@@ -110,6 +110,8 @@ class Line:
     """None where it wasn't measured."""
     gains: Mapping[str, Mapping[str, Any]]
     """Model → its Difference to the model before it, where that can be told from chance."""
+    undone: str = "–"
+    """What is said of a model of which it wasn't tried at all."""
 
     @property
     def n(self) -> int | None:
@@ -158,9 +160,9 @@ def page(results: Results) -> str:
         results=results,
         models=MODELS,
         tables=[
-            ("The main measures", lines[: len(HEADLINES) + 1]),
-            ("All other measures", lines[len(HEADLINES) + 1 :]),
-            ("Passes the gate, by test and topic or kind", list(by_cell(results.intervals))),
+            ("The main measures", "Measure", lines[: len(HEADLINES) + 1]),
+            ("All other measures", "Measure", lines[len(HEADLINES) + 1 :]),
+            ("Passes the gate, by test and topic or kind", "Test and topic or kind", list(by_cell(results.intervals))),
         ],
         charts=[(chart, Markup(chart.svg)) for chart in charts(results.logs, results.estimates)],
         questions=every,
@@ -168,6 +170,7 @@ def page(results: Results) -> str:
         tests=TESTS,
         cells=sorted({question.cell for question in every}),
         dimensions=DIMENSIONS,
+        rewards=REWARDS,
         settings=settings(results.params),
         sources=[(entry, origin(entry)) for entry in results.sources],
     )
@@ -184,7 +187,8 @@ def measured(results: Results) -> Iterator[Line]:
             if (gain := told["measures"][name]) and gain["verdict"] != "can't tell"
         }
         found = {model: results.estimates[model][name] for model in MODELS}
-        yield Line(f"{NAMES[name]} {ARROWS[MEASURES[name].better]}".strip(), found, gains)
+        undone = "not supported" if MEASURES[name].thinking else "–"
+        yield Line(f"{NAMES[name]} {ARROWS[MEASURES[name].better]}".strip(), found, gains, undone)
 
 
 def by_cell(intervals: Mapping[str, Any]) -> Iterator[Line]:
