@@ -95,12 +95,16 @@ def test_rows_of_another_shape_are_named_and_the_old_page_stays(checkout):
 def test_what_people_said_stands_in_the_summary(checkout):
     run(STAGE)
     assert set(files.read_json(Path("metrics/summary.json"))["stages"]["reviews"].values()) == {None}
+    assert "People rated" not in Path("report/index.html").read_text()
     for number in range(3):
         add_review(REVIEWS, review(number, valid=number != 1, passed=number != 1, liked=number == 2))
     run(STAGE)
     said = files.read_json(Path("metrics/summary.json"))["stages"]["reviews"]
     assert (said["reviews"], said["valid"], said["valid_kappa"]) == (3, 0.6667, 1)
     assert said["liked_rank_correlation"] is None, "the totals are alike"
+    page = Path("report/index.html").read_text()
+    assert "People rated <b>3</b> problems" in page
+    assert "valid and the gate, κ <b>1</b>; difficulty, ρ <b>–</b>;" in page
 
 
 def test_equal_logs_give_equal_bytes(checkout):
