@@ -30,7 +30,7 @@ STAGES: tuple[Stage, ...] = (
 )
 SECTIONS: dict[str, Any] = {
     "profile": Name,
-    **{name: kind for stage in STAGES for name, kind in stage.params.items()},
+    **{name: kind for stage in reversed(STAGES) for name, kind in stage.params.items()},  # the first reader's class
     "run": RunParams,
 }
 """All that may stand in params.yaml."""
