@@ -14,7 +14,7 @@ from questions_gen import files
 from questions_gen.params import Count, Section, Seed
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.training.backend import ModelParams, load_tokenizer
-from questions_gen.training.card import Run, model_card
+from questions_gen.training.card import Estimate, Run, model_card
 from questions_gen.training.dataset_card import dataset_card
 from questions_gen.training.export import Format, check_formats, write_formats
 from questions_gen.training.export_checks import PROMPTS
@@ -63,7 +63,7 @@ def work(
     adapters = {"sft": sft_adapter, "grpo": grpo_adapter, "distill": distill_adapter}
     params = {"sft": sft, "grpo": grpo, "distill": distill}
     sources = files.read_json(manifest)["sources"]
-    numbers = files.read_json(summary)
+    measures = _measures(files.read_json(summary))
     metrics = {}
     for stage in export.models:
         folder, adapter = exported / stage, adapters[stage]
@@ -75,7 +75,7 @@ def work(
             lora=files.read_json(adapter / "adapter_config.json"),
             params={name: params[name] for name in TRAINED[: TRAINED.index(stage) + 1]},
             seed=seed,
-            summary=numbers,
+            measures=measures,
             checks=checks,
             prompt=PROMPTS[0][-1].content,
         )
@@ -83,6 +83,14 @@ def work(
         metrics[stage] = checks["formats"]
     files.write_text(exported / "dataset.md", dataset_card(sources, files.read_json(mix_log)["metrics"], mixed))
     return Log(metrics=metrics)
+
+
+def _measures(summary: dict[str, Any]) -> dict[str, dict[str, Estimate | None]]:
+    """Model → measure → estimate, of which metrics/summary.json knows the means."""
+    return {
+        model: {name: {"mean": value} for name, value in numbers.items()}
+        for model, numbers in summary["models"].items()
+    }
 
 
 def _write_checked(export: ExportParams, model: ModelParams, base: Path, adapter: Path, folder: Path) -> dict[str, Any]:

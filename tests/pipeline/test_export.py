@@ -157,9 +157,9 @@ def test_artifacts_are_got_by_name_and_version(tmp_path, monkeypatch):
             files.write_text(source / artifact["path"] / "weights", version)
         repo.add([str(source / artifact["path"]) for artifact in named.values()])
         git(source, "add", "-A")
-        git(source, "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", version)
+        git(source, "commit", "-qm", version)
         for name in named:
-            git(source, "tag", f"{name}@{version}")
+            git(source, "tag", "-am", "a tag that has no message of its own isn't found", f"{name}@{version}")
     monkeypatch.chdir(tmp_path)
     for name in named:
         Artifacts.get(str(source), name, version="v1.0.0", out=f"{name}-old")
@@ -169,7 +169,8 @@ def test_artifacts_are_got_by_name_and_version(tmp_path, monkeypatch):
 
 
 def git(folder: Path, *arguments: str) -> None:
-    subprocess.run(["git", *arguments], cwd=folder, check=True)
+    command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
+    subprocess.run(command, cwd=folder, check=True)
 
 
 @pytest.mark.parametrize(

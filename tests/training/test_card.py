@@ -7,7 +7,13 @@ from questions_gen.errors import UserError
 from questions_gen.training.card import Run, front_matter, model_card
 from questions_gen.training.dataset_card import dataset_card
 
-NUMBERS = {"gate_pass_rate": 0.5, "total": 0.123, "copies": 0, "teacher_overall": None}
+NUMBERS = {
+    "gate_pass_rate": {"mean": 0.5, "low": 0.3125, "high": 0.7, "n": 24, "prompts": 12},
+    "total": {"mean": 0.123, "low": None, "high": None, "n": 4, "prompts": 4},
+    "copies": {"mean": 0},
+    "teacher_overall": {"mean": None},
+    "balance": None,
+}
 LORA = {"r": 32, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": ["v_proj", "q_proj"]}
 PARAMS = {
     "sft": {"steps": 60, "learning_rate": 2e-4},
@@ -43,9 +49,9 @@ CHAT = entry("chat", "finetome", FINETOME, "see it", 100_000)
 
 
 def run(*sources: dict, checks: dict = CHECKS) -> Run:
-    summary = {"models": dict.fromkeys(("base", "sft", "grpo", "distill"), NUMBERS), "stages": {}}
+    measures = dict.fromkeys(("base", "sft", "grpo", "distill"), NUMBERS)
     prompt = "Write a problem.\nState it only."
-    return Run("distill", sources, LORA, PARAMS, 3407, summary, checks, prompt)
+    return Run("distill", sources, LORA, PARAMS, 3407, measures, checks, prompt)
 
 
 @pytest.fixture
@@ -65,6 +71,8 @@ def test_the_hubs_own_tools_read_it(exported):
     assert card.data.datasets == ["mlabonne/FineTome-100k"]
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert results == {"gate_pass_rate": 0.5, "total": 0.123, "copies": 0}, "what wasn't measured isn't claimed"
+    intervals = {result.metric_type: result.metric_args for result in card.data.eval_results if result.metric_args}
+    assert intervals == {"gate_pass_rate": {"interval_95": [0.3125, 0.7], "n": 24}}
     assert card.data.model_name == "Questions-Gen, Qwen3-14B, distill"
     written = ModelCard(f"---\n{card.data.to_yaml()}\n---\n")
     assert written.data.to_dict() == card.data.to_dict() == front_matter(run(HUB_MODEL, CHAMP, CHAT))
@@ -95,6 +103,9 @@ def test_it_tells_data_params_metrics_checks_and_files(exported):
         f"| finetome | training (dialogues) | `mlabonne/FineTome-100k`, `train` at `{'f' * 40}` | see it | 100,000 |",
         "| targets | q_proj, v_proj |",
         "| teacher_overall | – | – | – | – |",
+        "| gate_pass_rate | 0.5 (0.3125 to 0.7) | 0.5 (0.3125 to 0.7) |",
+        "| total | 0.123 | 0.123 | 0.123 | 0.123 |",
+        "| balance | – | – | – | – |",
         "| gguf-f16 | 100.0% of 72 (at least 95%) | 3 of 3 | 0.011 nats (at most 0.05) |",
         "> Find $|x|$.\n> Answer: 1",
         f"| gguf/model-f16.gguf | 19 | `{files.digest(exported / 'gguf/model-f16.gguf')}` |",
@@ -148,7 +159,7 @@ def test_the_dataset_card_tells_sources_counts_and_files(mixed):
         "| champ-heldout | evaluation only | `v0.json` of the Python package `champ-dataset` 1.0.0 | MIT | 30 | – |",
         "| chat | 55 |",
         "| near_duplicate | 12 |",
-        f"| train.jsonl | 22 | `{files.digest(mixed / 'train.jsonl')}` |",
+        f"| train.jsonl | 24 | `{files.digest(mixed / 'train.jsonl')}` |",
     ):
         assert part in card
     assert "SmolLM2" not in card, "a model is no data"

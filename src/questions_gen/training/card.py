@@ -23,6 +23,9 @@ TRAINING = {
 }
 """What a stage does, in the order of the stages."""
 
+Estimate = Mapping[str, Any]
+"""mean, and where they are known low and high, the ends of its 95 % interval, and n, the completions behind it."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -37,8 +40,8 @@ class Run:
     params: Mapping[str, Mapping[str, Any]]
     """The sections of params.yaml that trained it, first to last."""
     seed: int
-    summary: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    """metrics/summary.json."""
+    measures: Mapping[str, Mapping[str, Estimate | None]]
+    """Model → measure → its estimate; None where it wasn't measured."""
     checks: Mapping[str, Any]
     prompt: str
 
@@ -80,8 +83,8 @@ def model_card(run: Run, exported: Path) -> str:
         "Of problems sampled from the same held-out prompts with the same seeds. `gate_pass_rate` is the share that "
         "passes the gate, `total` the gated, weighted mean of the rewards, `copies` the number of exact copies of "
         "known problems, `contamination_rate` the share that is a copy or too near to one, `teacher_overall` the "
-        "teacher's mean mark out of 5. A dash is a number that wasn't measured.",
-        _metrics_table(run.summary),
+        "teacher's mean mark out of 5. In brackets: the 95 % interval. A dash is a number that wasn't measured.",
+        _metrics_table(run.measures),
         "## Checks",
         _checks_text(run.checks),
         "## Files",
@@ -108,12 +111,12 @@ def front_matter(run: Run) -> dict[str, Any]:
         "pipeline_tag": "text-generation",
         "tags": ["mathematics", "problem-generation", "lora", "peft", "gguf"],
     }
-    numbers = {name: value for name, value in run.summary["models"][run.stage].items() if value is not None}
-    if numbers:
+    told = {name: estimate for name, estimate in run.measures[run.stage].items() if _measured(estimate)}
+    if told:
         result = {
             "task": {"type": "text-generation"},
             "dataset": {"type": "held-out", "name": "Held-out problems"},
-            "metrics": [{"type": name, "value": value} for name, value in sorted(numbers.items())],
+            "metrics": [_metric(name, told[name]) for name in sorted(told)],
         }
         header["model-index"] = [{"name": run.title, "results": [result]}]
     return header
@@ -162,15 +165,30 @@ def _param_rows(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, 
     return rows
 
 
-def _metrics_table(summary: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    models = summary["models"]
-    names = list(dict.fromkeys(name for numbers in models.values() for name in numbers))
-    rows = [(name, *(_cell(numbers.get(name)) for numbers in models.values())) for name in names]
-    return table(("", *models), rows)
+def _metric(name: str, estimate: Estimate) -> dict[str, Any]:
+    """A metric as the Hub's model index has it; its interval stands among the arguments, which are free."""
+    metric = {"type": name, "value": estimate["mean"]}
+    if estimate.get("low") is None:
+        return metric
+    return {**metric, "args": {"interval_95": [estimate["low"], estimate["high"]], "n": estimate["n"]}}
 
 
-def _cell(value: Any) -> str:
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+def _measured(estimate: Estimate | None) -> bool:
+    return estimate is not None and estimate["mean"] is not None
+
+
+def _metrics_table(measures: Mapping[str, Mapping[str, Estimate | None]]) -> str:
+    names = list(dict.fromkeys(name for numbers in measures.values() for name in numbers))
+    rows = [(name, *(_cell(numbers.get(name)) for numbers in measures.values())) for name in names]
+    return table(("", *measures), rows)
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if not _measured(estimate):
+        return "–"
+    if estimate.get("low") is None:
+        return f"{estimate['mean']:.4g}"
+    return f"{estimate['mean']:.4g} ({estimate['low']:.4g} to {estimate['high']:.4g})"
 
 
 def _checks_text(checks: Mapping[str, Any]) -> str:

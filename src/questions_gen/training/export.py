@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from questions_gen import files
+from questions_gen.errors import UserError
 from questions_gen.llama_server import serve
 from questions_gen.training import export_checks as checks
 from questions_gen.training.backend import ModelParams, base_location, free_memory, load_model, load_tokenizer
@@ -109,10 +110,14 @@ def _load(name: str, params: ModelParams, base: Path, exported: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
     folder = exported / FOLDERS[name]
-    if name == "adapter":
-        return load_model(params, base, adapter=folder)
     device = "auto" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, params.dtype), device_map=device).eval()
+    dtype = getattr(torch, params.dtype)
+    try:
+        if name == "adapter":
+            return load_model(params, base, adapter=folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device).eval()
+    except Exception as error:  # whatever the library that reads the format raises for a damaged file
+        raise UserError(f"export.formats: {name} can't be loaded again ({type(error).__name__}: {error})") from error
     if name == "safetensors-nf4":
         require_4bit(model)
     return model
