@@ -21,7 +21,7 @@ PARAMS = {
     "distill": {"objective": "sft"},
 }
 FORMAT = {
-    "argmax_agreement": 1.0, "near_ties": 0, "greedy_matches": 3, "largest_logprob_difference": 0.011, "prompts": 3,
+    "argmax_agreement": 1.0, "ties": 0, "greedy_matches": 3, "largest_logprob_difference": 0.011, "prompts": 3,
     "positions": 72, "difference_limit": 0.05, "agreement_limit": 0.95,
 }  # fmt: skip
 CHECKS = {
@@ -106,7 +106,7 @@ def test_it_tells_data_params_metrics_checks_and_files(exported):
         "| gate_pass_rate | 0.5 (0.3125 to 0.7) | 0.5 (0.3125 to 0.7) |",
         "| total | 0.123 | 0.123 | 0.123 | 0.123 |",
         "| balance | – | – | – | – |",
-        "| gguf-f16 | 100.0% of 72 (at least 95%) | 3 of 3 | 0.011 nats (at most 0.05) |",
+        "| gguf-f16 | 100.0% of 72 | 0 more (together at least 95%) | 3 of 3 prompts | 0.011 nats (at most 0.05) |",
         "> Find $|x|$.\n> Answer: 1",
         f"| gguf/model-f16.gguf | 19 | `{files.digest(exported / 'gguf/model-f16.gguf')}` |",
         "llama-server -m gguf/model-f16.gguf",

@@ -192,12 +192,13 @@ def _cell(estimate: Estimate | None) -> str:
 
 
 def _checks_text(checks: Mapping[str, Any]) -> str:
-    header = ("format", "same likeliest token", "prompts alike throughout", "largest log-probability difference")
+    header = ("format", "same likeliest token", "or as likely", "same text", "largest log-probability difference")
     rows = [
         (
             name,
-            f"{numbers['argmax_agreement']:.1%} of {numbers['positions']} (at least {numbers['agreement_limit']:.0%})",
-            f"{numbers['greedy_matches']} of {numbers['prompts']}",
+            f"{numbers['argmax_agreement']:.1%} of {numbers['positions']}",
+            f"{numbers['ties']} more (together at least {numbers['agreement_limit']:.0%})",
+            f"{numbers['greedy_matches']} of {numbers['prompts']} prompts",
             f"{numbers['largest_logprob_difference']} nats (at most {numbers['difference_limit']})",
         )
         for name, numbers in checks["formats"].items()

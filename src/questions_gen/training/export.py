@@ -101,7 +101,8 @@ def check_format(
         context = max(len(reference.prompt) + len(reference.tokens) for reference in references)
         with serve(gguf_file(exported, name), threads=params.threads, context=context) as base_url:
             told = checks.likeliest_of_server(base_url, references)
-    return checks.judged(name, checks.compare(references, told), params)
+    limit = checks.limit_of(name, params)
+    return checks.judged(name, checks.compare(references, told, limit.tie), limit)
 
 
 def _load(name: str, params: ModelParams, base: Path, exported: Path) -> Any:
