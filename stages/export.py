@@ -57,13 +57,14 @@ def work(
     mixed: Path,
     mix_log: Path,
     summary: Path,
+    intervals: Path,
     manifest: Path,
     exported: Path,
 ) -> Log:
     adapters = {"sft": sft_adapter, "grpo": grpo_adapter, "distill": distill_adapter}
     params = {"sft": sft, "grpo": grpo, "distill": distill}
     sources = files.read_json(manifest)["sources"]
-    measures = _measures(files.read_json(summary))
+    measures = _measures(files.read_json(summary), files.read_json(intervals))
     metrics = {}
     for stage in export.models:
         folder, adapter = exported / stage, adapters[stage]
@@ -85,10 +86,10 @@ def work(
     return Log(metrics=metrics)
 
 
-def _measures(summary: dict[str, Any]) -> dict[str, dict[str, Estimate | None]]:
-    """Model → measure → estimate, of which metrics/summary.json knows the means."""
+def _measures(summary: dict[str, Any], intervals: dict[str, Any]) -> dict[str, dict[str, Estimate | None]]:
+    """Model → measure → its estimate; of what has no interval, as a loss, the number of the summary."""
     return {
-        model: {name: {"mean": value} for name, value in numbers.items()}
+        model: {name: {"mean": value} for name, value in numbers.items()} | intervals["models"][model]["measures"]
         for model, numbers in summary["models"].items()
     }
 
@@ -125,6 +126,7 @@ STAGE = Stage(
         "mixed": Path("data/mixed"),
         "mix_log": Path("logs/mix.json"),
         "summary": Path("metrics/summary.json"),
+        "intervals": Path("metrics/intervals.json"),
         "manifest": Path("data/raw/manifest.json"),
     },
     outputs={"exported": Path("models/export")},

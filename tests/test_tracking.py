@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -157,6 +158,7 @@ def test_each_attempt_is_a_run_with_all_its_points(tracked, stage, status):
     assert found.tags["profile"] == "smollm2-135m"
     assert found.tags["input_hash"] == f"hash-of-{stage}"
     assert {"git_commit", "dirty"} <= set(found.tags)
+    assert found.tags["version.trl"] == metadata.version("trl")
     assert found.artifacts.startswith((tracked.home / "mlartifacts").as_uri())
 
 

@@ -31,7 +31,7 @@ from pydantic import TypeAdapter
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.params import PARAMS_FILE, load_yaml, parse_params
-from questions_gen.stage import NoTracker, RunParams, Stage, Tracker, home
+from questions_gen.stage import NoTracker, RunParams, Stage, Tracker, home, library_versions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -106,11 +106,16 @@ def _description(stage: Stage, params: Mapping[str, Any], key: str, values: dict
         "uri": uri,
         "name": stage.address,
         "time": _now(),
-        "tags": {"stage": stage.address, "profile": str(values.get("profile")), "input_hash": key},
+        "tags": {"stage": stage.address, "profile": str(values.get("profile")), "input_hash": key, **_versions()},
         "params": flatten(own),
         "identity": identity(values),
         "pipeline_params": flatten({name: value for name, value in values.items() if name != "run"}),
     }
+
+
+def _versions() -> dict[str, str]:
+    """Tags that name the release of each library on which a result depends."""
+    return {f"version.{name}": version for name, version in library_versions().items()}
 
 
 def _now() -> int:

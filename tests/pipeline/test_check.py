@@ -68,10 +68,13 @@ CASES = [
     ("grpo.sampling.max_new_tokens=512", ["grpo.sampling.max_new_tokens:"], "no room for the prompt"),
     ("propose.sampling.max_new_tokens=600", ["propose.sampling.max_new_tokens:"], "longer than the model takes"),
     ("evaluate.sampling.max_new_tokens=512", ["evaluate.sampling.max_new_tokens:"], "no room for the prompt"),
+    ("evaluate.thinking.max_new_tokens=384", ["evaluate.thinking.max_new_tokens:"], "no room for the prompt"),
+    ("evaluate.sampling.thinking=true", ["evaluate:"], "it would be tested with thinking twice"),
     ("export.smoke_tokens=512", ["export.smoke_tokens:"], "no room for the prompt"),
     ("run.teacher.concurrency=0", ["run.teacher.concurrency:"], "nobody would ask"),
     ("run.teacher.timeout=0.0", ["run.teacher.timeout:"], "no answer could come"),
     ("teacher.embedded=null", ["run.teacher.base_url:"], "nobody to ask"),
+    ("grpo.rollouts=vllm-server", ["run.rollouts.server:"], "no server to sample from"),
     ("fetch.evaluation_sets.0.source=chmap", ["fetch.evaluation_sets.0.source:"], "held out of nothing"),
 ]
 

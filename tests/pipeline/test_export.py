@@ -47,9 +47,11 @@ def checkout(workspace: Path, trained: Path) -> Path:
     shutil.copytree(trained, "models", dirs_exist_ok=True)
     files.write_json(Path("data/raw/manifest.json"), {"sources": SOURCES})
     files.write_json(Path("logs/mix.json"), {"input_hash": "0", "metrics": MIX, "steps": []})
-    numbers = {"gate_pass_rate": 0.5, "teacher_overall": None}
-    models = dict.fromkeys(("base", "sft", "grpo", "distill"), numbers)
-    files.write_json(Path("metrics/summary.json"), {"models": models, "stages": {}})
+    numbers = {"validation_loss": 2.1, "gate_pass_rate": 0.5, "teacher_overall": None}
+    estimates = {"gate_pass_rate": {"mean": 0.5, "low": 0.25, "high": 0.75, "n": 24, "prompts": 12}, "balance": None}
+    models = ("base", "sft", "grpo", "distill")
+    files.write_json(Path("metrics/summary.json"), {"models": dict.fromkeys(models, numbers), "stages": {}})
+    files.write_json(Path("metrics/intervals.json"), {"models": dict.fromkeys(models, {"measures": estimates})})
     return workspace
 
 
@@ -75,7 +77,9 @@ def test_it_writes_checked_files_and_the_same_bytes_again(checkout, trained):
     assert files.read_json(STAGE.log)["metrics"] == {"distill": found["formats"]}
     sampling = load_yaml(Path("params.yaml"))["propose"]["sampling"]
     assert f"PARAMETER top_k {sampling['top_k']}\n" in (folder / "gguf/Modelfile-q8_0").read_text()
-    assert "| distill.learning_rate |" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    for row in ("| distill.learning_rate |", "| validation_loss | 2.1 |", "| gate_pass_rate | 0.5 (0.25 to 0.75) |"):
+        assert row in card
     assert "| near_duplicate | 1 |" in (EXPORTED / "dataset.md").read_text()
     texts = [
         path for path in EXPORTED.rglob("*") if path.suffix in (".md", ".json") or path.stem.startswith("Modelfile")

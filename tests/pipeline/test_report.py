@@ -15,6 +15,7 @@ from questions_gen.report.summary import LOG_ADDRESSES
 from questions_gen.stage import run
 from stages.report import STAGE, log_path
 from tests.report.sample_logs import sample_logs
+from tests.report.sample_scores import sample_marks, sample_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +39,16 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DVC_ROOT", raising=False)
     files.write_text(Path("data/checked/params.txt"), "params.yaml is valid\n")
     write_logs(sample_logs())
+    for model, rows in sample_rows().items():
+        write_rows(model, rows)
+        marks = [{"problem_id": name, **mark} for name, mark in sample_marks(rows).items()]
+        files.write_rows(Path("data/judgement") / model / "evaluations.jsonl", marks)
+    files.write_rows(Path("data/history/problems.jsonl"), [{"statement": "Find all primes $p$ below 50."}])
     return tmp_path
+
+
+def write_rows(model, rows):
+    files.write_rows(Path("data/evaluation") / model / "rows.jsonl", rows)
 
 
 def write_logs(logs):
@@ -54,7 +64,13 @@ def test_writes_the_summary_the_plots_and_its_log(checkout, capsys):
     run(STAGE)
     summary = files.read_json(Path("metrics/summary.json"))
     assert summary["models"]["base"]["validation_loss"] == 2.188
-    assert summary["models"]["base"]["diversity"] is None
+    assert summary["models"]["base"]["set_diversity"] is None
+    intervals = files.read_json(Path("metrics/intervals.json"))
+    assert intervals["models"]["sft"]["measures"]["novelty_history"]["mean"] > 0
+    assert intervals["models"]["sft"]["measures"]["total"]["mean"] == summary["models"]["sft"]["total"]
+    scores = Path("metrics/scores.csv").read_text().splitlines()
+    assert len(scores) == 1 + sum(map(len, sample_rows().values()))
+    assert scores[0].startswith("model,test,cell,thinking,prompt,sample,passed,total,difficulty,")
     assert files.read_json(STAGE.log)["metrics"] == summary
     assert list(csv.reader(Path("plots/loss.csv").read_text().splitlines()))[1] == ["1", "2.4", "1.6"]
     assert "gate_pass_rate" in capsys.readouterr().out
@@ -91,15 +107,15 @@ def test_dvc_shows_and_compares_what_it_wrote(checkout):
     dvc("init", "-q")
     git("add", "dvc.yaml", "metrics", "plots", ".dvc", ".dvcignore")
     git("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "before")
-    logs = sample_logs()
-    logs["evaluate@sft"]["metrics"] |= {"gate_pass_rate": 0.5}
-    logs["judge@base"]["metrics"]["mean"] = {"overall": None}
-    write_logs(logs)
+    write_rows("sft", sample_rows()["base"][:20] + sample_rows()["sft"][20:])
+    files.write_rows(Path("data/judgement/base/evaluations.jsonl"), [])
     run(STAGE)
     changes = json.loads(dvc("metrics", "diff", "--json"))["metrics/summary.json"]
-    assert changes["models.sft.gate_pass_rate"] == {"old": 0.25, "new": 0.5, "diff": 0.25}
-    assert changes["models.base.teacher_overall"]["new"] is None
-    assert len(changes) == 2
+    assert changes["models.sft.gate_pass_rate"]["new"] == 0.0
+    assert changes["models.sft.set_diversity"]["new"] is None
+    assert changes["models.base.teacher_overall"] == {"old": 3.4, "new": None}
+    assert {name.rsplit(".", 1)[0] for name in changes} <= {"models.sft", "models.base"}
+    assert len(dvc("metrics", "diff").splitlines()) <= 40
     drawn = json.loads(dvc("plots", "diff", "--json"))["data"]
     assert sorted(drawn) == ["gate_reasons", "loss", "reward", "rewards_by_model", "teacher_scores"]
     assert all(sorted(plot["revisions"]) == ["HEAD", "workspace"] for (plot,) in drawn.values())

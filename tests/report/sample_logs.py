@@ -26,6 +26,7 @@ def sample_logs() -> dict[str, dict[str, Any]]:
         "teach": log(
             {
                 "conversations": 6,
+                "tasks": {"problem": 2, "improve": 4},
                 "preferences": 2,
                 "dropped": {"cut_off": 1},
                 "gain": 0.123456,
@@ -62,8 +63,6 @@ def evaluation(number: int) -> dict[str, Any]:
             "reasons": {"cut_off": 4 - number, "no_question": 3} if number else {"cut_off": 16},
             "rewards": {"difficulty": 0.123456, "novelty": 0.5, "rigor": 0.25, "diversity": None},
             "total": 0.1 * number,
-            "novelty_training": 0.654321,
-            "copies": 0,
             "contamination_rate": 0.125,
             "tokens": 77.5,
         }

@@ -11,10 +11,10 @@ from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.training import export_checks as checks
 from questions_gen.training import ggml
-from questions_gen.training.backend import load_tokenizer
+from questions_gen.training.backend import INDEX, base_files, load_tokenizer
 from questions_gen.training.export import check_format, check_formats, copy_adapter, references_of, write_formats
 from questions_gen.training.gguf_export import QWEN2_SPLIT, pre_tokenizer, write_gguf
-from questions_gen.training.merge import INDEX, base_files, merge, shard_names
+from questions_gen.training.merge import merge, shard_names
 from questions_gen.training.nf4 import write_nf4
 from tests import fake_hub
 from tests.fake_hub import FakeHub

@@ -12,9 +12,16 @@ from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.llama_server import serve
 from questions_gen.training import export_checks as checks
-from questions_gen.training.backend import ModelParams, base_location, free_memory, load_model, load_tokenizer
+from questions_gen.training.backend import (
+    ModelParams,
+    base_files,
+    base_location,
+    free_memory,
+    load_model,
+    load_tokenizer,
+)
 from questions_gen.training.gguf_export import write_gguf
-from questions_gen.training.merge import base_files, merge
+from questions_gen.training.merge import merge
 from questions_gen.training.nf4 import require_4bit, write_nf4
 
 Format = Literal["safetensors", "safetensors-nf4", "gguf-f16", "gguf-q8_0", "gguf-q4_k_m"]

@@ -9,7 +9,8 @@ from typing import Any
 
 from questions_gen import files
 from questions_gen.errors import UserError
-from questions_gen.training.merge import INDEX, copy_beside, open_weights, shard_names
+from questions_gen.training.backend import INDEX
+from questions_gen.training.merge import copy_beside, open_weights, shard_names
 
 QUANTISED = "model.layers."
 """Matrices below this are linear layers; the embedding and the output stay in 16 bits, as transformers wants it."""
