@@ -68,8 +68,12 @@ def work(
     metrics = {}
     for stage in export.models:
         folder, adapter = exported / stage, adapters[stage]
-        checks = _write_checked(export, model, base, adapter, folder)
+        write_formats(export.formats, model, base, adapter, folder)
         _write_modelfiles(folder, base, propose["sampling"], model.max_length)
+        checks = check_formats(export.formats, model, base, adapter, folder, smoke_tokens=export.smoke_tokens)
+        if "safetensors" not in export.formats:
+            shutil.rmtree(folder / "merged")
+        files.write_json(folder / "checks.json", checks)
         run = Run(
             stage=stage,
             sources=sources,
@@ -89,19 +93,10 @@ def work(
 def _measures(summary: dict[str, Any], intervals: dict[str, Any]) -> dict[str, dict[str, Estimate | None]]:
     """Model → measure → its estimate; of what has no interval, as a loss, the number of the summary."""
     return {
-        model: {name: {"mean": value} for name, value in numbers.items()} | intervals["models"][model]["measures"]
-        for model, numbers in summary["models"].items()
+        model: {name: {"mean": value} for name, value in summary["models"][model].items()}
+        | intervals["models"][model]["measures"]
+        for model in ("base", *TRAINED)
     }
-
-
-def _write_checked(export: ExportParams, model: ModelParams, base: Path, adapter: Path, folder: Path) -> dict[str, Any]:
-    """Write the formats and checks.json, which is returned. merged/ goes if nobody asked for it."""
-    write_formats(export.formats, model, base, adapter, folder)
-    checks = check_formats(export.formats, model, base, adapter, folder, smoke_tokens=export.smoke_tokens)
-    if "safetensors" not in export.formats:
-        shutil.rmtree(folder / "merged")
-    files.write_json(folder / "checks.json", checks)
-    return checks
 
 
 def _write_modelfiles(folder: Path, base: Path, sampling: dict[str, Any], context: int) -> None:
