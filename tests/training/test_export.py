@@ -401,8 +401,8 @@ DIFFERENCES = {
     "adapter": 1e-4, "safetensors": 0.002, "gguf-f16": 0.002, "gguf-q8_0": 0.02, "safetensors-nf4": 0.2,
     "gguf-q4_k_m": 0.2,
 }  # fmt: skip
-"""Nats. Random weights spread their log-probabilities little, so that the tolerances are smaller here; measured: 0.0000,
-0.0002, 0.0007, 0.007, 0.086 and 0.042."""
+"""Nats. Random weights spread their log-probabilities little, so that the tolerances are smaller here; measured:
+0.0000, 0.0002, 0.0007, 0.007, 0.086 and 0.042."""
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen3"])
