@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from questions_gen import files
-from questions_gen.params import Count, Section, Seed
+from questions_gen.params import Count, Section, Seed, Told
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.training.backend import ModelParams, load_tokenizer
 from questions_gen.training.card import Estimate, Run, model_card
@@ -46,10 +46,10 @@ def work(
     export: ExportParams,
     model: ModelParams,
     seed: int,
-    sft: dict[str, Any],
-    grpo: dict[str, Any],
-    distill: dict[str, Any],
-    propose: dict[str, Any],
+    sft: Told,
+    grpo: Told,
+    distill: Told,
+    propose: Told,
     base: Path,
     sft_adapter: Path,
     grpo_adapter: Path,
@@ -113,7 +113,7 @@ STAGE = Stage(
         "export": ExportParams,
         "model": ModelParams,
         "seed": Seed,
-        **dict.fromkeys((*TRAINED, "propose"), dict[str, Any]),  # for the cards: their own stages check them
+        **dict.fromkeys((*TRAINED, "propose"), Told),
     },
     inputs={
         "base": Path("models/base"),
