@@ -1,12 +1,15 @@
-"""report: what a run did, as one summary, its intervals, the scores behind them and plots. Cheap, and the only metrics
-that Git keeps."""
+"""report: what a run did, as one summary, its intervals, the scores behind them, plots, and a page. Cheap, and the only
+metrics that Git keeps. The page holds every evaluated problem and may be large: DVC keeps it, and not Git.
+"""
 
 from pathlib import Path
 from typing import Any
 
 from questions_gen import files, measures
 from questions_gen.measures import Score
+from questions_gen.params import Name, Told
 from questions_gen.problem import Index
+from questions_gen.report.page import SETTINGS, Results, page
 from questions_gen.report.plots import PLOTS, plots
 from questions_gen.report.scores import write_scores
 from questions_gen.report.summary import LOG_ADDRESSES, MODELS, intervals, summarise
@@ -20,8 +23,19 @@ def log_path(address: str) -> Path:
     return Path("logs") / f"{address.replace('@', '/')}.json"
 
 
-def work(context: Context, *, history: Path, summary: Path, interval: Path, score: Path, **named: Path) -> Log:
-    """`named` are the plots by name, and the inputs by what they are of (see STAGE)."""
+def work(
+    context: Context,
+    *,
+    profile: str,
+    manifest: Path,
+    history: Path,
+    summary: Path,
+    interval: Path,
+    score: Path,
+    html: Path,
+    **named: Any,
+) -> Log:
+    """`named` are the told sections, the plots by name, and the inputs by what they are of (see STAGE)."""
     logs = {address: files.read_json(named[f"log of {address}"]) for address in LOG_ADDRESSES}
     rows = {model: files.read_records(named[f"rows of {model}"] / "rows.jsonl", Evaluated) for model in MODELS}
     marks = {model: teacher_marks(named[f"judgement of {model}"]) for model in MODELS}
@@ -29,11 +43,23 @@ def work(context: Context, *, history: Path, summary: Path, interval: Path, scor
     seen.add(row["statement"] for row in files.iterate_rows(history / "problems.jsonl"))
     scores: dict[str, list[Score]] = {model: measures.score(rows[model], marks[model], seen) for model in MODELS}
     numbers = summarise(logs, scores)
+    told = intervals(logs, scores)
     files.write_json(summary, numbers)
-    files.write_json(interval, intervals(logs, scores))
+    files.write_json(interval, told)
     files.write_text(score, write_scores(scores))
-    for name, text in plots(logs).items():
+    for name, text in plots(logs, {model: found["measures"] for model, found in told["models"].items()}).items():
         files.write_text(named[name], text)
+    results = Results(
+        profile=profile,
+        params={section: named[section] for section in SETTINGS},
+        sources=files.read_json(manifest)["sources"],
+        logs=logs,
+        summary=numbers,
+        intervals=told,
+        rows=rows,
+        marks=marks,
+    )
+    files.write_text(html, page(results))
     show_models(numbers)
     return Log(numbers)
 
@@ -45,8 +71,9 @@ def teacher_marks(judgement: Path) -> dict[str, dict[str, Any]]:
 
 STAGE = Stage(
     "report",
-    params={},
+    params={"profile": Name, **dict.fromkeys(SETTINGS, Told)},
     inputs={
+        "manifest": Path("data/raw/manifest.json"),
         "history": Path("data/history"),
         **{f"log of {address}": log_path(address) for address in LOG_ADDRESSES},
         **{f"rows of {model}": Path("data/evaluation") / model for model in MODELS},
@@ -56,6 +83,7 @@ STAGE = Stage(
         "summary": Path("metrics/summary.json"),
         "interval": Path("metrics/intervals.json"),
         "score": Path("metrics/scores.csv"),
+        "html": Path("report/index.html"),
         **{name: Path(f"plots/{name}.csv") for name in PLOTS},
     },
     work=work,

@@ -1,38 +1,33 @@
-"""The stage report: logs in, the summary and plots out, which DVC then reads."""
+"""The stage report: logs and evaluations in; out come the summary and plots, which DVC then reads, and the page."""
 
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.report.summary import LOG_ADDRESSES
 from questions_gen.stage import run
 from stages.report import STAGE, log_path
+from tests.report.sample_evaluations import SAMPLE_SOURCES
 from tests.report.sample_logs import sample_logs
 from tests.report.sample_scores import sample_marks, sample_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PLOTS = """
-plots:
-  - loss: {x: step, y: {plots/loss.csv: [sft, distill]}}
-  - reward: {x: step, y: {plots/reward.csv: [reward, gate, difficulty, novelty, rigor, diversity]}}
-  - gate_reasons: {template: bar_horizontal, x: share, y: {plots/gate_reasons.csv: bar}}
-  - rewards_by_model: {template: bar_horizontal, x: mean, y: {plots/rewards_by_model.csv: bar}}
-  - teacher_scores: {template: bar_horizontal, x: score, y: {plots/teacher_scores.csv: bar}}
-metrics: [metrics/summary.json]
-"""
+PLOTS = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the logs of a run, and this code."""
+    """A folder with the logs and evaluations of a run, and this code."""
     for name in ("src", "stages", "params.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
@@ -44,6 +39,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         marks = [{"problem_id": name, **mark} for name, mark in sample_marks(rows).items()]
         files.write_rows(Path("data/judgement") / model / "evaluations.jsonl", marks)
     files.write_rows(Path("data/history/problems.jsonl"), [{"statement": "Find all primes $p$ below 50."}])
+    files.write_json(Path("data/raw/manifest.json"), {"sources": SAMPLE_SOURCES})
     return tmp_path
 
 
@@ -76,6 +72,23 @@ def test_writes_the_summary_the_plots_and_its_log(checkout, capsys):
     assert "gate_pass_rate" in capsys.readouterr().out
 
 
+def test_the_page_is_written_and_says_what_was_run(checkout):
+    run(STAGE)
+    text = Path("report/index.html").read_text()
+    for told in ("smollm2-135m", "champ-dataset", "Apache-2.0", "right triangle"):
+        assert told.lower() in text.lower()
+    assert str(checkout) not in text
+
+
+def test_rows_of_another_shape_are_named_and_the_old_page_stays(checkout):
+    run(STAGE)
+    before = outputs()
+    files.write_rows(Path("data/evaluation/grpo/rows.jsonl"), [{"test": "new"}])
+    with pytest.raises(UserError, match=r"data/evaluation/grpo/rows\.jsonl, row 1: not a Evaluated: cell"):
+        run(STAGE)
+    assert outputs() == before
+
+
 def test_equal_logs_give_equal_bytes(checkout):
     run(STAGE)
     before = outputs()
@@ -102,9 +115,10 @@ def test_a_torn_log_is_named_and_the_old_summary_stays(checkout):
 
 def test_dvc_shows_and_compares_what_it_wrote(checkout):
     run(STAGE)
-    Path("dvc.yaml").write_text(PLOTS)
+    Path("dvc.yaml").write_text(yaml.safe_dump({"plots": PLOTS, "metrics": ["metrics/summary.json"]}))
     git("init", "-q")
     dvc("init", "-q")
+    shutil.copytree(ROOT / ".dvc/plots", ".dvc/plots")
     git("add", "dvc.yaml", "metrics", "plots", ".dvc", ".dvcignore")
     git("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "before")
     write_rows("sft", sample_rows()["base"][:20] + sample_rows()["sft"][20:])
@@ -117,8 +131,15 @@ def test_dvc_shows_and_compares_what_it_wrote(checkout):
     assert {name.rsplit(".", 1)[0] for name in changes} <= {"models.sft", "models.base"}
     assert len(dvc("metrics", "diff").splitlines()) <= 40
     drawn = json.loads(dvc("plots", "diff", "--json"))["data"]
-    assert sorted(drawn) == ["gate_reasons", "loss", "reward", "rewards_by_model", "teacher_scores"]
-    assert all(sorted(plot["revisions"]) == ["HEAD", "workspace"] for (plot,) in drawn.values())
+    assert sorted(drawn) == sorted(name for plot in PLOTS for name in plot)
+    for (plot,) in drawn.values():
+        spec = plot["content"]
+        assert {row["rev"] for row in spec["data"]["values"]} == {"HEAD", "workspace"}
+        assert "<DVC_METRIC" not in json.dumps(spec)  # every place of the template was filled
+    bars = drawn["balance"][0]["content"]
+    assert bars["encoding"]["y"]["sort"] is None  # in the order of the file
+    now = [(row["bar"], row["balance"]) for row in bars["data"]["values"] if row["rev"] == "workspace"]
+    assert now == [("balance: base", "nan"), *((f"balance: {model}", "0.5") for model in ("sft", "grpo", "distill"))]
 
 
 def git(*arguments):

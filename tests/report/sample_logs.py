@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from questions_gen.report.plots import DIMENSIONS
+from questions_gen.measures import DIMENSIONS as FIVE
 from questions_gen.report.summary import MODELS
 
 
@@ -30,7 +30,7 @@ def sample_logs() -> dict[str, dict[str, Any]]:
                 "preferences": 2,
                 "dropped": {"cut_off": 1},
                 "gain": 0.123456,
-                "scores": {"n": 5, "mean": dict.fromkeys(DIMENSIONS, 2.5)},
+                "scores": {"n": 5, "mean": dict.fromkeys((*FIVE, "overall"), 2.5)},
                 "agreement": -0.25,
                 "tokens": {"prompt": 4000, "completion": 600},
             }
@@ -70,4 +70,4 @@ def evaluation(number: int) -> dict[str, Any]:
 
 
 def judgement(number: int) -> dict[str, Any]:
-    return log({"n": 2, "mean": dict.fromkeys(DIMENSIONS, 2.0 + number / 3), "dropped": {}})
+    return log({"n": 2, "mean": dict.fromkeys((*FIVE, "overall"), 2.0 + number / 3), "dropped": {}})

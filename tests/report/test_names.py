@@ -1,7 +1,6 @@
 """The names that the report reads are the names that the stages write: a name that drifted would become a null."""
 
 from questions_gen import measures
-from questions_gen.report import plots
 from questions_gen.report.summary import REWARDS
 from questions_gen.rewards.combine import RewardWeights
 from questions_gen.teacher import answers
@@ -12,7 +11,7 @@ from tests.report.sample_scores import sample_rows
 
 def test_the_sample_judgement_is_of_the_shape_that_judge_writes():
     sample = sample_logs()["judge@sft"]["metrics"]
-    assert list(answers.summarise([])["mean"]) == list(sample["mean"]) == list(plots.DIMENSIONS)
+    assert list(answers.summarise([])["mean"]) == list(sample["mean"]) == [*measures.DIMENSIONS, "overall"]
 
 
 def test_the_teachers_dimensions_are_those_that_are_measured():
