@@ -20,10 +20,10 @@ import typer
 
 from questions_gen.commands import profile, teacher
 from questions_gen.commands.compare import compare
-from questions_gen.commands.doctor import doctor
-from questions_gen.commands.publish import publish
 from questions_gen.commands.contest import contest
+from questions_gen.commands.doctor import doctor
 from questions_gen.commands.generate import generate, vary
+from questions_gen.commands.publish import publish
 from questions_gen.commands.review import review
 from questions_gen.commands.score import score
 from questions_gen.commands.serve import serve
