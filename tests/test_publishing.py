@@ -1,6 +1,7 @@
 """Publishing with the real client to a Hub on loopback: whole, private, and never half without saying so."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -193,14 +194,23 @@ def test_what_was_not_exported_is_said(export: Path) -> None:
 
 @pytest.fixture
 def checkout(export: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository of Git with the export, params and no change that isn't committed."""
+    """A repository with the export as its stage made it, and no change that isn't committed."""
+    from dvc.cli import main
+
     root = export.parents[2]
     params = (Path(__file__).parents[1] / "params.yaml").read_text()
     params = params.replace("namespace: null", "namespace: me").replace("questions-gen-smollm2-135m ", "tiny ")
     (root / "params.yaml").write_text(params)
-    for command in ("init -q", "add params.yaml", "-c user.name=A -c user.email=a@b commit -qm first"):
-        subprocess.run(["git", *command.split()], cwd=root, check=True)
+    (root / "dvc.yaml").write_text("stages: {export: {cmd: 'false', outs: [models/export]}}\n")
+    git("init", "-q")
+    assert main(["init", "-q"]) == main(["commit", "-q", "-f"]) == 0
+    git("add", "params.yaml", "dvc.yaml", "dvc.lock")
+    git("commit", "-qm", "first")
     return root
+
+
+def git(*arguments: str) -> None:
+    subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@b", *arguments], check=True)
 
 
 def invoke(*arguments: str) -> tuple[int, str]:
@@ -241,10 +251,19 @@ def test_the_command_publishes_and_shows_no_token(
     assert (code, "params.yaml: not as in the commit" in shown) == (2, True), shown
 
 
+def test_an_export_of_another_commit_is_refused(the_hub: FakeHub, checkout: Path, export: Path) -> None:
+    (export / "merged/config.json").write_bytes(b"{}")
+    code, shown = invoke("--dry-run")
+    assert (code, "models/export: modified, so the commit doesn't tell" in shown) == (2, True), shown
+    shutil.rmtree(export.parent)
+    code, shown = invoke("--dry-run")
+    assert (code, "models/export: deleted, so" in shown) == (2, True), shown
+
+
 def test_without_a_namespace_nothing_is_published(the_hub: FakeHub, checkout: Path) -> None:
     text = (checkout / "params.yaml").read_text().replace("namespace: me", "namespace: null")
     (checkout / "params.yaml").write_text(text)
-    subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qam", "none"], check=True)
+    git("commit", "-qam", "none")
     code, shown = invoke("--dry-run")
     assert (code, "run.publish.namespace: null" in shown) == (2, True), shown
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,6 +117,24 @@ def current_commit() -> str:
             f"{names}: not as in the commit {commit[:12]}, which the card would name; commit them, then publish"
         )
     return commit
+
+
+def refuse_stale() -> None:
+    """Raise UserError if the export isn't what dvc.lock names: after `git checkout`, say, without `dvc checkout`."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with closing(Repo()) as repo:
+            outs = {Path(out.fs_path).relative_to(repo.root_dir): out for out in repo.index.outs}
+            states = set(outs[EXPORT].workspace_status().values()) if EXPORT in outs else {"in no stage of dvc.yaml"}
+    except DvcException as error:
+        raise UserError(f"{EXPORT}: DVC can't read this checkout ({error})") from None
+    if wrong := states - {"not in cache"}:
+        raise UserError(
+            f"{EXPORT}: {', '.join(sorted(wrong))}, so the commit doesn't tell how it was made; `dvc checkout "
+            f"{EXPORT}` or `dvc repro export`, then publish"
+        )
 
 
 def publish(publication: Publication, token: str) -> Published:

@@ -27,6 +27,7 @@ def publish(
 
     settings = load_params({"run": RunParams})["run"].publish
     commit = publishing.current_commit()
+    publishing.refuse_stale()
     plan = publishing.plan(settings, commit)
     done: list[Published] = []
     if not dry_run:
