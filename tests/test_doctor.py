@@ -16,7 +16,7 @@ from questions_gen import cli, doctor
 from questions_gen.doctor import Finding
 from questions_gen.params import load_params
 from questions_gen.stage import RunParams
-from questions_gen.teacher.store import ANSWERS
+from questions_gen.teacher.store import ANSWERS, SEALED
 from questions_gen.training.backend import ModelParams
 from stages.fetch import FetchParams
 from tests import fake_hub
@@ -79,6 +79,9 @@ def test_a_torn_row_of_the_teacher_store(tmp_path: Path) -> None:
     finding = doctor.teacher_store(tmp_path)
     assert finding.state == "broken"
     assert "answers.jsonl, line 1: not a whole entry" in finding.cause
+    (tmp_path / SEALED).mkdir(parents=True)
+    (tmp_path / SEALED / "0.jsonl").write_text('{"key"\n')
+    assert "0.jsonl, line 1: not valid JSON" in doctor.teacher_store(tmp_path).cause
 
 
 def test_mlflow(tmp_path: Path) -> None:

@@ -214,7 +214,10 @@ def _send_again(seen: "Seen", urls: Mapping[str, str], cached: Collection[str]) 
 def teacher_store(home: Path) -> Finding:
     from questions_gen.teacher.sealing import verify
 
-    whole, damaged = verify(home)
+    try:
+        whole, damaged = verify(home)
+    except UserError as error:
+        return Finding("teacher store", "broken", str(error), "dvc checkout data/teacher_store")
     if damaged:
         shown = _some(f"{damage.path}, line {damage.line}: {damage.cause}" for damage in damaged)
         remedy = "remove those lines; `dvc repro` asks again for what it needs"
