@@ -7,7 +7,7 @@ from typing import Any
 
 from questions_gen import files, measures
 from questions_gen.measures import Score
-from questions_gen.params import Name
+from questions_gen.params import Name, Told
 from questions_gen.problem import Index
 from questions_gen.report.page import SETTINGS, Results, page
 from questions_gen.report.plots import PLOTS, plots
@@ -17,9 +17,6 @@ from questions_gen.report.tables import show_models
 from questions_gen.reviews import REVIEWS, agreement, read_reviews
 from questions_gen.schema import Evaluated
 from questions_gen.stage import Context, Log, Stage
-
-Told = dict[str, Any]
-"""A section of params.yaml that the page tells and nothing here uses; the stage that uses it says what it may hold."""
 
 
 def log_path(address: str) -> Path:
