@@ -208,22 +208,26 @@ def test_unsloth_keeps_a_batch_that_is_smaller_than_a_group() -> None:
     assert "if steps_per_generation is None and generation_batch_size is None:" in text[place - 1500 : place]
 
 
+def locked(name: str) -> dict[str, str]:
+    lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
+    pins = {normal(package): version for package, version in (line.split("==") for line in lines)}
+    assert len(pins) == len(lines)
+    assert [*pins] == sorted(pins), f"{name} isn't in order"
+    return pins
+
+
 def test_the_locked_releases_are_those_that_unsloth_takes() -> None:
-    project = load_toml(ROOT / "pyproject.toml")["project"]["optional-dependencies"]["gpu"]
-    for lock in ("requirements.lock", "requirements-gpu.lock"):
-        lines = [line for line in (ROOT / lock).read_text().splitlines() if line and not line.startswith("#")]
-        locked = {normal(line.split("==")[0]): line.split("==")[1] for line in lines}
-        for package in PACKAGES:
-            assert f"{package}=={locked[normal(package)]}" in project
-            assert metadata.version(package) == locked[normal(package)]
-            needs = [Requirement(text) for text in metadata.requires(package)]
-            for need in needs:
-                if need.marker is not None and not need.marker.evaluate({"extra": ""}):
-                    continue
-                if lock == "requirements-gpu.lock":
-                    assert normal(need.name) in locked, f"{package} needs {need}"
-                if normal(need.name) in locked:
-                    assert need.specifier.contains(locked[normal(need.name)]), f"{lock}: {package} needs {need}"
+    cpu, gpu = locked("requirements.lock"), locked("requirements-gpu.lock")
+    assert not set(cpu) & set(gpu), "a package stands in both locks"
+    pins = cpu | gpu
+    extra = load_toml(ROOT / "pyproject.toml")["project"]["optional-dependencies"]["gpu"]
+    for package in PACKAGES:
+        assert f"{package}=={pins[normal(package)]}" in extra
+        assert metadata.version(package) == pins[normal(package)]
+        for need in map(Requirement, metadata.requires(package)):
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                assert normal(need.name) in pins, f"{package} needs {need}"
+                assert need.specifier.contains(pins[normal(need.name)]), f"{package} needs {need}"
 
 
 def load_toml(path: Path) -> dict[str, Any]:
