@@ -105,7 +105,14 @@ def qwen_tokenizer() -> Any:
     return build_tokenizer()
 
 
-def write_qwen(folder: Path, tokenizer: Any | None = None, *, dtype: str = "float32", seed: int = 0) -> Path:
+def write_qwen(
+    folder: Path,
+    tokenizer: Any | None = None,
+    *,
+    dtype: str = "float32",
+    seed: int = 0,
+    attention_bias: bool = False,
+) -> Path:
     """A random Qwen3 of two narrow layers, with the cut tokenizer if none is given: a base model of the pipeline."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -124,7 +131,7 @@ def write_qwen(folder: Path, tokenizer: Any | None = None, *, dtype: str = "floa
             head_dim=32,  # not hidden_size / heads, as Qwen3's own
             max_position_embeddings=2048,
             tie_word_embeddings=True,
-            attention_bias=False,
+            attention_bias=attention_bias,
             bos_token_id=tokenizer.pad_token_id,
             eos_token_id=end,
             pad_token_id=tokenizer.pad_token_id,

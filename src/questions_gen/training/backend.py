@@ -250,17 +250,16 @@ def runtime_arguments(params: ModelParams, seed: int, output: Path) -> dict[str,
     """
     import torch
 
-    gpu = torch.cuda.is_available()
     return {
         "output_dir": str(output),
-        "use_cpu": not gpu,  # without it, bf16 is refused on a CPU
+        "use_cpu": not torch.cuda.is_available(),  # without it, bf16 is refused on a CPU
         "bf16": params.dtype == "bfloat16",
         "fp16": False,
         "gradient_checkpointing": params.gradient_checkpointing,
         "max_grad_norm": 1.0,
         "auto_find_batch_size": False,
         "dataloader_num_workers": 0,
-        "dataloader_pin_memory": gpu,
+        "dataloader_pin_memory": torch.cuda.is_available(),
         "eval_strategy": "no",
         "eval_accumulation_steps": None,
         "torch_empty_cache_steps": None,
