@@ -130,7 +130,7 @@ def write_qwen(
             num_key_value_heads=2,
             head_dim=32,  # not hidden_size / heads, as Qwen3's own
             max_position_embeddings=2048,
-            tie_word_embeddings=True,
+            tie_word_embeddings=False,  # as Qwen3-14B; with tied ones a random model only repeats itself
             attention_bias=attention_bias,
             bos_token_id=tokenizer.pad_token_id,
             eos_token_id=end,

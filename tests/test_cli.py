@@ -41,7 +41,7 @@ def checkout(tmp_path, monkeypatch) -> Path:
 def test_list_marks_the_current_profile(checkout):
     lines = invoke("profile", "list").stdout.splitlines()
     assert [line.split()[:2] for line in lines if "smollm2" in line] == [["*", "smollm2-135m"]]
-    assert [line[0] for line in lines if "qwen3-14b" in line] == [" "]
+    assert [line[0] for line in lines if line.split()[:1] == ["qwen3-14b"]] == [" "]
     assert all(len(line.split()) > 4 for line in lines), "each says what it is"
 
 
