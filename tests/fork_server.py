@@ -5,6 +5,7 @@
 with the caller's folder, environment, output and exit code. All of them share Python's hash seed.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -12,6 +13,7 @@ import runpy
 import socket
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 LIBRARIES = (
@@ -54,6 +56,7 @@ class Server:
 def serve(address: str) -> None:
     for name in LIBRARIES:
         importlib.import_module(name)
+    gc.freeze()
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
         listening.listen()
@@ -88,7 +91,20 @@ def answer(connection: socket.socket, request: tuple[list[str], str, dict[str, s
     flag, module, *sys.argv[1:] = arguments
     assert flag == "-m"
     sys.path[0] = folder
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    code = 1
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # Python's own ending would visit, and so copy, every object that was imported: two seconds
 
 
 if __name__ == "__main__":
