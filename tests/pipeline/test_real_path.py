@@ -21,7 +21,7 @@ from questions_gen.profiles import set_value
 from tests import fake_hub
 from tests.conftest import ROOT
 from tests.fake_hub import TOKEN, FakeHub
-from tests.fake_teacher import FakeTeacher
+from tests.fake_teacher import FakeTeacher, good_answer
 from tests.fork_server import Server
 from tests.qwen import write_qwen
 from tests.test_sources import parquet
@@ -55,6 +55,14 @@ def openmathreasoning_rows() -> list[dict[str, str]]:
 def finetome_rows() -> list[dict]:
     rows = files.read_rows(ROOT / "data/sources/dialogues.jsonl")
     return [{"conversations": row["conversations"], "source": "infini-instruct", "score": 5.1} for row in rows[:40]]
+
+
+def likes_its_own(body: dict) -> str:
+    """The teacher's answers, but for a comparison: it prefers its improvement, wherever that stands."""
+    if not body["messages"][0]["content"].startswith("You compare"):
+        return good_answer(body)
+    better = "first" if body["messages"][-1]["content"].startswith("First: How many integers") else "second"
+    return json.dumps({"feedback": "It asks for something.", "better": better})
 
 
 def fill(hub: FakeHub, folder: Path) -> dict[str, str]:
@@ -95,7 +103,7 @@ def played(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dic
     for name, value in {"HF_TOKEN": TOKEN, "DEEPSEEK_API_KEY": KEY, "DVC_NO_ANALYTICS": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    with FakeTeacher() as teacher, Server(tmp_path / "bin", dict(os.environ)):
+    with FakeTeacher(answer=likes_its_own) as teacher, Server(tmp_path / "bin", dict(os.environ)):
         monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
         checkout(root, teacher.base_url)
         monkeypatch.chdir(root)
@@ -126,24 +134,26 @@ def test_every_stage_of_the_real_path_runs_on_a_cpu(played: dict, hub: FakeHub) 
     weights = [files.digest(adapter / "adapter_model.safetensors") for adapter in adapters]
     assert len({weights[0], weights[2]}) == 2
 
-    # a template that thinks: the targets are learned after an empty block, evaluation asks for thinking
-    tasks = {row["task"] for row in files.read_rows(Path("data/mixed/train.jsonl"))}
-    assert tasks == {"problem", "solve", "chat"}
+    # a template that thinks: it is asked both ways, and solutions keep their thinking
+    rows = files.read_rows(Path("data/evaluation/sft/rows.jsonl"))
+    assert {row["thinking"] for row in rows} == {True, False}
+    train = files.read_rows(Path("data/mixed/train.jsonl"))
+    assert {row["task"] for row in train} == {"problem", "solve", "chat"}
+    assert all(("</think>" in row["messages"][-1]["content"]) == (row["task"] == "solve") for row in train)
 
     # the teacher: json_object, its key in the header alone
     assert {body["response_format"]["type"] for body in teacher.bodies} == {"json_object"}
     assert {body["model"] for body in teacher.bodies} == {"deepseek-v4-pro"}
     assert teacher.keys == {KEY}
     assert {request.token for request in hub.requests if "resolve" in request.path} == {TOKEN}
-    for path in Path().rglob("*"):
-        if path.is_file():
-            assert not {KEY.encode(), TOKEN.encode()} & {
-                word for word in (KEY.encode(), TOKEN.encode()) if word in path.read_bytes()
-            }, path
+    written = [path for path in Path().rglob("*") if path.is_file()]
+    assert [path for path in written if any(secret.encode() in path.read_bytes() for secret in (KEY, TOKEN))] == []
     assert KEY not in played["output"]
 
     # what came of it
-    assert files.read_rows(Path("data/teacher/conversations.jsonl"))
+    taught = files.read_json(Path("logs/teach.json"))["metrics"]
+    assert taught["preferences"] >= 4, taught["dropped"]
+    assert taught["conversations"] >= 2 * taught["preferences"]
     summary = files.read_json(Path("metrics/summary.json"))
     assert set(summary["models"]) == {"base", "sft", "grpo", "distill"}
     exported = {path.name for path in Path("models/export").iterdir()}

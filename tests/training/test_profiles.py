@@ -5,6 +5,7 @@ is told stands in one table here with TRL's name for it, written down a second t
 """
 
 import dataclasses
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,7 @@ def test_every_field_of_every_trainer_is_the_profile_s(name: str, base: Path, tm
     always = {"max_length": None, "padding_free": False, "beta": distill.beta, "loss_type": ["sigmoid"],
               "precompute_ref_log_probs": False}  # fmt: skip
     check_all_fields(trainer.args, {**told, **expected, **always}, DPOConfig(**device))
+    assert "unsloth" not in sys.modules, "it is installed, for the tests that read it, and imported by accident"
 
 
 @pytest.mark.parametrize(
