@@ -87,6 +87,13 @@ def test_a_wrong_value_is_named(change, keys, reason):
     assert problems, reason
 
 
+def test_a_server_of_rollouts_takes_whole_weights_of_plain_transformers():
+    served = ("grpo.rollouts=vllm-server", "run.rollouts.server=http://127.0.0.1:8000")
+    assert check.find_problems(changed(*served)) == []
+    problems = check.find_problems(changed(*served, "model.backend=unsloth", "model.load_in_4bit=true"))
+    assert [problem.split(":")[0] for problem in problems] == ["model.backend", "model.load_in_4bit"]
+
+
 @pytest.mark.parametrize("group", ["problems", "evaluation_sets"])
 def test_two_sources_of_one_name_are_reported(values, group):
     values["fetch"][group].append(copy.deepcopy(values["fetch"][group][0]))
