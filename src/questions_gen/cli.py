@@ -4,13 +4,14 @@
     questions-gen profile use qwen3-14b sft.steps=200
     questions-gen score problems.jsonl --json
     questions-gen teacher plan | record | stats | verify | show KEY | seal | prune
+    questions-gen track sync
 
 Exit codes: 0 fine · 1 a problem's gate is closed, or stored answers are damaged · 2 bad input, which the error names.
 """
 
 import typer
 
-from questions_gen.commands import profile, teacher
+from questions_gen.commands import profile, teacher, track
 from questions_gen.commands.score import score
 
 app = typer.Typer(
@@ -20,4 +21,5 @@ app = typer.Typer(
 )
 app.add_typer(profile.app, name="profile")
 app.add_typer(teacher.app, name="teacher")
+app.add_typer(track.app, name="track")
 app.command()(score)
