@@ -171,7 +171,7 @@ def exported_model(stage: Stage, key: str, profile: str) -> dict[str, Any]:
         "kind": "model",
         "name": f"questions-gen-{profile}",
         "source": f"dvc://{exported.as_posix()}?md5={dvc_hash(exported)}",
-        "tags": {"input_hash": key, **{name: f"{value:.6g}" for name, value in measured.items()}},
+        "tags": {"input_hash": key, "profile": profile, **{name: f"{value:.6g}" for name, value in measured.items()}},
     }
 
 
