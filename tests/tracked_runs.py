@@ -112,9 +112,9 @@ class Tracked:
     attempts: dict[str, SimpleNamespace]
     """By the name of the attempt: code, stdout, stderr."""
 
-    def runs(self, stage: str) -> list[SimpleNamespace]:
+    def runs(self, stage: str | None = None) -> list[SimpleNamespace]:
         """Each with id, status, times, tags, params and points (metric → [(step, value)]); the oldest first."""
-        return [found for found in read_runs(self.home) if found.name == stage]
+        return [found for found in read_runs(self.home) if stage in (None, found.name)]
 
     def one(self, stage: str) -> SimpleNamespace:
         (found,) = self.runs(stage)
@@ -196,9 +196,10 @@ def wait_for_the_killed(home: Path) -> None:
     raise AssertionError("the run of the killed attempt is still said to be running")
 
 
+BEGAN = int(time.time()) - 60
 CALLS = [
-    {"key": "k1", "status": "http_503", "question": "Rate it.", "answer": "", "start": 1.7e9, "end": 1.7e9 + 0.5},
-    {"key": "k1", "status": "asked", "question": "Rate it.", "answer": "4", "start": 1.7e9 + 1, "end": 1.7e9 + 3},
+    {"key": "k1", "status": "http_503", "question": "Rate it.", "answer": "", "start": BEGAN, "end": BEGAN + 0.5},
+    {"key": "k1", "status": "asked", "question": "Rate it.", "answer": "4", "start": BEGAN + 1, "end": BEGAN + 3},
 ]
 CALLS = [{**call, "prompt_tokens": 10, "completion_tokens": 5 * len(call["answer"])} for call in CALLS]
 """As teacher.client has them."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "questions-gen"
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""MLflow's pages then show runs first, and not those of chat applications, though there are traces."""
 CALLS = "teacher_calls"
 """The table whose rows are shown as traces, too."""
 MAX_PARAMS, MAX_METRICS = 100, 1000
@@ -58,7 +60,7 @@ def connect(home: Path, uri: str | None) -> "MlflowClient":
         client = mlflow.MlflowClient(address)
         if client.get_experiment_by_name(EXPERIMENT) is None:
             artifacts = None if uri else (home / "mlartifacts").as_uri()
-            client.create_experiment(EXPERIMENT, artifact_location=artifacts)
+            client.create_experiment(EXPERIMENT, artifact_location=artifacts, tags=KIND)
     return client
 
 
