@@ -144,7 +144,7 @@ def test_what_was_kept_has_its_own_times_and_points(tracked, mlflow_pages):
     kept = next(text for text in mlflow_pages.synced.kept if '"judge@sft"' in text)
     messages = [json.loads(line) for line in kept.splitlines()]
     assert attempt.start == messages[0]["time"]
-    assert attempt.end == messages[-1]["time"]
+    assert [attempt.end] == [message["time"] for message in messages if message["kind"] == "end"]
     times = tracked.rows("select timestamp from metrics where run_uuid = ? and key = 'loss' order by step", attempt.id)
     assert [time for (time,) in times] == [row["time"] for row in messages if "loss" in row.get("metrics", {})]
 
@@ -159,6 +159,7 @@ def test_no_password_is_written_anywhere(tracked, mlflow_pages):
 def test_inputs_are_hashes_and_those_in_data_are_datasets_by_reference(tracked, mlflow_pages):
     attempt, raw = tracked.one("mix"), tracked.home / "pipeline/data/raw"
     digest = files.digest(raw)
+    assert {"git_commit", "dirty", "dvc_lock"} <= set(attempt.tags)
     assert attempt.tags["hash.data/raw"] == digest
     assert attempt.tags["hash.models/base"] == files.digest(tracked.home / "pipeline/models/base")
     assert datasets(tracked, attempt.id) == {

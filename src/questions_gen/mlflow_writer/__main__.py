@@ -27,10 +27,12 @@ def main() -> None:
     description = json.loads(line)
     home = Path(address["home"])
     journal = Journal(home, description)
-    ended = threading.Thread(target=_receive, args=(sys.stdin.buffer, journal), daemon=True)
+    tagged = threading.Event()
+    ended = threading.Thread(target=_receive, args=(sys.stdin.buffer, journal, tagged), daemon=True)
     ended.start()
     system.watch(address["pid"], lambda numbers, number: journal.add(_sample(numbers, number)))
     journal.add({"kind": "tags", "tags": git_tags()})
+    tagged.set()
     try:
         attempt = Attempt(connect(home, address["uri"]), home, description)
         while not attempt.write(journal.take()):
@@ -43,16 +45,19 @@ def main() -> None:
         journal.forget()
 
 
-def _receive(pipe: IO[bytes], journal: Journal) -> None:
+def _receive(pipe: IO[bytes], journal: Journal, tagged: threading.Event) -> None:
     """Empty the pipe at once, so that the stage never waits for MLflow. Without an `end` the stage was killed."""
-    ended = False
+    end = None
     with suppress(ValueError):  # a line torn by a kill
         for line in pipe:
             message = json.loads(line)
-            ended = message["kind"] == "end"
-            journal.add(message)
-    if not ended:
-        journal.add(killed(_now()))
+            if message["kind"] == "end":
+                end = message
+            else:
+                journal.add(message)
+    end = end or killed(_now())
+    tagged.wait()  # Git may be slower than a stage, and nothing is written after the end
+    journal.add(end)
 
 
 def _sample(numbers: dict[str, float], number: int) -> dict:
