@@ -3,7 +3,6 @@
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -13,22 +12,17 @@ import pytest
 
 from questions_gen import files
 from questions_gen.training.checkpoints import last_complete, mark_complete
+from tests.forked import Forked
 
 
-def start(stage: str) -> subprocess.Popen:
+def run_apart(stage: str) -> None:
+    """In a process with a hash seed of its own."""
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "stages", stage], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-    )
+    done = subprocess.run([sys.executable, "-m", "stages", stage], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def finish(process: subprocess.Popen) -> str:
-    output = process.communicate()[0].decode()
-    assert process.returncode == 0, output
-    return output
-
-
-def kill_at(process: subprocess.Popen, stage: str, number: int) -> None:
+def kill_at(process: Forked, stage: str, number: int) -> None:
     """Kill the process as soon as the checkpoint that it writes as its `number`th begins to appear: torn, maybe."""
 
     def found() -> set[Path]:
@@ -37,12 +31,11 @@ def kill_at(process: subprocess.Popen, stage: str, number: int) -> None:
     earlier = found()
     seen: set[Path] = set()
     while len(seen) < number:
-        assert process.poll() is None, process.communicate()[0].decode()
+        assert process.poll() is None, process.output.read_text()
         time.sleep(0.001)
         seen |= found() - earlier
     time.sleep(random.uniform(0, 0.1))
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.kill()
 
 
 @pytest.mark.parametrize(
@@ -54,24 +47,26 @@ def test_a_killed_stage_ends_with_the_bytes_of_one_that_was_not(
     workspace: Path, stage: str, first: int, last: int
 ) -> None:
     if stage == "grpo":
-        finish(start("sft"))
-    finish(start(stage))
+        Forked("sft").finish()
+        Forked("grpo").finish()
+    else:
+        run_apart("sft")
     expected = digests(stage)
     shutil.rmtree(Path(".checkpoints"))
     remove_outputs(stage)
     number = random.randint(first, last)
-    kill_at(start(stage), stage, number)
+    kill_at(Forked(stage), stage, number)
     assert not Path("models", stage).exists()
-    output = finish(start(stage))
+    output = Forked(stage).finish()
     assert digests(stage) == expected, f"killed at checkpoint {number}:\n{output}"
 
 
 def test_a_stage_killed_after_its_last_checkpoint_has_only_to_finish(workspace: Path) -> None:
-    finish(start("sft"))
+    Forked("sft").finish()
     expected = digests("sft")
     remove_outputs("sft")
     last = next(Path(".checkpoints").rglob("checkpoint-6")).stat().st_mtime_ns
-    finish(start("sft"))
+    Forked("sft").finish()
     assert digests("sft") == expected
     assert next(Path(".checkpoints").rglob("checkpoint-6")).stat().st_mtime_ns == last, "nothing was trained again"
 
@@ -119,11 +114,9 @@ def test_without_a_checkpoint_the_training_starts_anew(tmp_path: Path) -> None:
 
 
 def test_other_params_are_never_resumed(workspace: Path) -> None:
-    process = start("sft")
-    kill_at(process, "sft", 2)
+    kill_at(Forked("sft"), "sft", 2)
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("learning_rate: 0.0002", "learning_rate: 0.0003"))
-    process = start("sft")
-    kill_at(process, "sft", 1)
+    kill_at(Forked("sft"), "sft", 1)
     keys = [path for path in Path(".checkpoints/sft").iterdir() if list(path.glob("*/checkpoint-*"))]
     assert len(keys) == 2

@@ -1,9 +1,6 @@
 """Preference training, by its effect: the chosen answers become likelier than the rejected ones."""
 
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,6 +17,7 @@ from questions_gen.training.backend import LoraParams, ModelParams
 from questions_gen.training.sft import SupervisedParams
 
 from ..conftest import tiny_conversations, tiny_problems
+from ..forked import Forked
 
 STEPS = 4
 
@@ -91,12 +89,6 @@ def write_lessons(folder: Path) -> None:
     files.write_rows(folder / "dropped.jsonl", [{"id": "c9/improve", "reason": "not_better"}])
 
 
-def distill() -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "stages", "distill"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
 def set_params(**values: object) -> None:
     params = load_yaml(Path("params.yaml"))
     params["distill"].update(values)
@@ -107,33 +99,29 @@ def test_the_stage_trains_by_either_objective_and_goes_on_after_kill(workspace: 
     first_adapter(workspace)
     write_lessons(Path("data/teacher"))
     set_params(objective="dpo", replay_share=0.0, minimum_pairs=6)
-    process = distill()
-    assert process.wait(240) == 0, process.stdout.read()
+    Forked("distill").finish()
     expected = files.digest(Path("models/distill"))
     log = files.read_json(Path("logs/distill.json"))
     assert {"step", "loss", "accuracy", "margin"} <= set(log["steps"][0])
 
     shutil.rmtree(".checkpoints")
     shutil.rmtree("models/distill")
-    process = distill()
+    process = Forked("distill")
     while not list(Path(".checkpoints").rglob("checkpoint-2/complete.json")):
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.output.read_text()
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    process = distill()
-    assert process.wait(240) == 0, process.stdout.read()
+    process.kill()
+    Forked("distill").finish()
     assert files.digest(Path("models/distill")) == expected
 
     set_params(objective="sft", replay_share=0.5, minimum_pairs=3)
-    process = distill()
-    assert process.wait(240) == 0, process.stdout.read()
+    Forked("distill").finish()
     log = files.read_json(Path("logs/distill.json"))
     assert (log["metrics"]["rows"], log["metrics"]["replayed"]) == (6, 3)
     assert files.digest(Path("models/distill")) != expected
 
     set_params(minimum_pairs=4)
-    process = distill()
-    output = process.communicate()[0]
-    assert process.returncode != 0
-    assert "distill.minimum_pairs: 4, but the teacher left 3 for objective sft (dropped: not_better 1)" in output
+    process = Forked("distill")
+    assert process.wait() != 0
+    said = process.output.read_text()
+    assert "distill.minimum_pairs: 4, but the teacher left 3 for objective sft (dropped: not_better 1)" in said
