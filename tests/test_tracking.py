@@ -205,6 +205,7 @@ def test_a_stage_that_was_skipped_is_linked_to_the_run_that_made_it(tracked, mlf
             assert f"| {stage} | [{maker[:8]}](#/experiments/1/runs/{maker}) |" in tags["mlflow.note.content"]
     export = tracked.runs("export")[-1]
     assert export.tags["made_by.report"] == first.id
+    assert "made_by.export" not in export.tags
 
 
 def test_the_teachers_calls_are_traces_with_their_own_times(tracked, mlflow_pages):
@@ -233,9 +234,9 @@ def test_an_export_is_a_version_and_the_same_again_is_none(tracked, mlflow_pages
         "check.formats.gguf-q8_0.agreement": "0.975",
     }
     exported = tracked.home / "pipeline/models/export"
-    assert versions[-1][1] == f"dvc://models/export?md5={tracking.dvc_hash(exported)}"
+    assert versions[-1][1] == f"dvc://models/export/distill?md5={tracking.dvc_hash(exported)}"
     assert tracked.rows("select name, alias, version from registered_model_aliases") == [
-        ("questions-gen-smollm2-135m", "champion", 3)  # 1 until it, as 2 passes the gate less often
+        ("questions-gen-smollm2-135m-distill", "champion", 3)  # 1 until it, as 2 passes the gate less often
     ]
 
 
@@ -255,12 +256,20 @@ def test_the_hash_of_a_folder_is_dvcs(tmp_path):
 def test_only_small_outputs_that_tell_something_are_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tracking, "LARGEST_SHOWN", 10)
-    for path in ("a/README.md", "a/checks.json", "a/model.bin", "a/rows.jsonl", "b.csv", "c.txt"):
+    for path in (
+        "a/README.md",
+        "a/checks.json",
+        "a/b/model.bin",
+        "a/rows.jsonl",
+        "a/b/manifest.json",
+        "b.csv",
+        "c.txt",
+    ):
         files.write_text(Path(path), "short")
     files.write_text(Path("d.html"), "much longer")
     outputs = {name: Path(name) for name in ("a", "b.csv", "c.txt", "d.html")}
     shown = tracking.shown_files(Stage("x", {}, {}, outputs, work=print))
-    assert [path.as_posix() for path in shown] == ["a/README.md", "a/checks.json", "b.csv"]
+    assert [path.as_posix() for path in shown] == ["a/README.md", "a/checks.json", "a/b/manifest.json", "b.csv"]
 
 
 def test_the_monitor_measures_the_tree_of_another_process():

@@ -294,9 +294,10 @@ def report() -> Stage:
 
 
 def _export(context: Context, *, adapter: Path, summary: Path, exported: Path) -> Log:
-    files.write_text(exported / "README.md", "# A model\n")
-    files.write_json(exported / "checks.json", {"formats": {"gguf-q8_0": {"agreement": 0.975}}, "smoke": None})
-    files.write_text(exported / "gguf/model-q8_0.gguf", (adapter / "adapter.txt").read_text())
+    folder = exported / adapter.name
+    files.write_text(folder / "README.md", "# A model\n")
+    files.write_json(folder / "checks.json", {"formats": {"gguf-q8_0": {"agreement": 0.975}}, "smoke": None})
+    files.write_text(folder / "gguf/model-q8_0.gguf", (adapter / "adapter.txt").read_text())
     return Log({"gguf-q8_0": {"agreement": 0.975}})
 
 

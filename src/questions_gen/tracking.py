@@ -28,7 +28,7 @@ from pydantic import TypeAdapter
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.params import PARAMS_FILE, load_yaml, parse_params
-from questions_gen.stage import NoTracker, RunParams, Stage, Tracker, home, numbers
+from questions_gen.stage import NoTracker, RunParams, Stage, Tracker, home, library_versions, numbers
 
 CLOSING_SECONDS = 60.0
 """How long a stage that has ended waits for its last numbers to be written."""
@@ -99,12 +99,17 @@ def _description(
         "attempt": uuid.uuid4().hex,
         "name": stage.address,
         "time": _now(),
-        "tags": {"stage": stage.address, "profile": str(values.get("profile")), "input_hash": key},
+        "tags": {"stage": stage.address, "profile": str(values.get("profile")), "input_hash": key, **_versions()},
         "params": flatten(own),
         "inputs": {stage.inputs[name].as_posix(): digest for name, digest in inputs.items()},
         "identity": identity(values),
         "pipeline_params": flatten({name: value for name, value in values.items() if name != "run"}),
     }
+
+
+def _versions() -> dict[str, str]:
+    """Tags that name the release of each library on which a result depends."""
+    return {f"version.{name}": version for name, version in library_versions().items()}
 
 
 def _now() -> int:
@@ -122,7 +127,7 @@ def shown_files(stage: Stage) -> list[Path]:
     found: list[Path] = []
     for path in stage.outputs.values():
         if path.is_dir():
-            found += [file for pattern in SHOWN_OF_FOLDERS for file in sorted(path.glob(pattern))]
+            found += [file for pattern in SHOWN_OF_FOLDERS for file in sorted(path.rglob(pattern))]
         elif path.suffix in SHOWN_FILES:
             found.append(path)
     return [path for path in found if path.stat().st_size <= LARGEST_SHOWN]
@@ -161,18 +166,27 @@ def dvc_hash(folder: Path) -> str:
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode()).hexdigest() + ".dir"
 
 
-def exported_model(stage: Stage, key: str, profile: str) -> dict[str, Any]:
-    """The model that the stage export has made, for the registry: its name, where DVC has it, and how good it is."""
+def exported_models(stage: Stage, key: str, profile: str) -> list[dict[str, Any]]:
+    """The models that the stage export has made, for the registry: their names, where DVC has them, how good they are.
+
+    A folder of models/export with a checks.json is a model; its name is that of the stage that trained it.
+    """
     exported = stage.outputs["exported"]
-    model = files.read_json(stage.inputs["summary"])["models"][stage.inputs["adapter"].name]
-    checks = files.read_json(exported / "checks.json")
-    measured = {**numbers(model), **numbers(checks, "check.")}
-    return {
-        "kind": "model",
-        "name": f"questions-gen-{profile}",
-        "source": f"dvc://{exported.as_posix()}?md5={dvc_hash(exported)}",
-        "tags": {"input_hash": key, "profile": profile, **{name: f"{value:.6g}" for name, value in measured.items()}},
-    }
+    measured = files.read_json(stage.inputs["summary"])["models"]
+    version = dvc_hash(exported)
+    models = []
+    for path in sorted(exported.glob("*/checks.json")):
+        trained = path.parent.name
+        told = {**numbers(measured[trained]), **numbers(files.read_json(path), "check.")}
+        models.append(
+            {
+                "kind": "model",
+                "name": f"questions-gen-{profile}-{trained}",
+                "source": f"dvc://{path.parent.as_posix()}?md5={version}",
+                "tags": {"input_hash": key, "profile": profile, **{name: f"{told[name]:.6g}" for name in told}},
+            }
+        )
+    return models
 
 
 def _complain(cause: str) -> None:
@@ -209,7 +223,8 @@ class _Pipe:
                 if path.name == "manifest.json":
                     self._send({"kind": "datasets", "datasets": sources(files.read_json(path))})
             if stage.name == "export":
-                self._send(exported_model(stage, key, str(values.get("profile"))))
+                for model in exported_models(stage, key, str(values.get("profile"))):
+                    self._send(model)
             if stage.name in LINKING:
                 self._send({"kind": "links", "hashes": made_by(LINKING[stage.name])})
         except Exception as error:  # a stage that has ended well doesn't fail for what can't be shown of it

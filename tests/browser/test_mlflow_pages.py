@@ -101,8 +101,8 @@ def test_the_teachers_calls_are_among_the_traces(pages: Pages) -> None:
 
 
 def test_the_model_has_its_champion(pages: Pages) -> None:
-    pages.open("/models/questions-gen-smollm2-135m", "Version 3", "champion", "gate_pass_rate")
-    pages.open("/models/questions-gen-smollm2-135m/versions/3", "Source Run", "champion", "0.975")
+    pages.open("/models/questions-gen-smollm2-135m-distill", "Version 3", "champion", "gate_pass_rate")
+    pages.open("/models/questions-gen-smollm2-135m-distill/versions/3", "Source Run", "champion", "0.975")
 
 
 def test_the_pages_can_be_read_on_a_phone(pages: Pages, browser: Chromium, tracked: Tracked) -> None:
