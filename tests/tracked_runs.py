@@ -47,7 +47,7 @@ with tracking.start(stage, {"seed": 7}, "hash-of-" + name, {}) as tracker:
     print("logged", "mlflow" in sys.modules, flush=True)
     if ending == "fail":
         raise UserError("data/x.jsonl: empty; fetch it again")
-    time.sleep({"hang": 600, "slow": 1}.get(ending, 0))
+    time.sleep({"hang": 600, "slow": 4}.get(ending, 0))
 """
 
 NO_NETWORK = """
@@ -349,7 +349,7 @@ def _answering(url: str, server: subprocess.Popen, log: Path) -> str:
 def sync(home: Path, url: str) -> SimpleNamespace:
     """Send what was kept to the server: by a process that dies half-way, then by the command, and by it again."""
     kept = sorted(path.read_text() for path in (home / ".tracking").glob("*.jsonl"))
-    half_way = process(home, home, "-c", HALF_WAY, str(home), url)
+    half_way = process(home / "pipeline", home, "-c", HALF_WAY, str(home), url)
     half_way.communicate(timeout=120)
     after_half = [found for found in read_runs(home) if found.end is None and "attempt" in found.tags]
     write_params(home / "pipeline", uri=url)

@@ -22,9 +22,8 @@ class Monitor:
         self._psutil = psutil
 
     def sample(self) -> dict[str, float]:
-        """CPU of the process tree in percent of one core and its resident memory in GiB; the host's memory in percent.
-
-        Empty when the process has ended.
+        """CPU of the process tree since the last sample in percent of one core, its resident memory in GiB, and the
+        host's memory in percent. Empty when the process has ended.
         """
         psutil = self._psutil
         try:
@@ -55,12 +54,11 @@ def watch(pid: int, report: Callable[[dict[str, float], int], None]) -> None:
 
 
 def _watch(monitor: Monitor, report: Callable[[dict[str, float], int], None]) -> None:
-    monitor.sample()  # from which the first CPU use is measured
+    numbers = monitor.sample()
+    numbers.pop("system/cpu_percent", None)  # there is no last sample yet
     number, pause = 0, FIRST_PAUSE
-    while True:
+    while numbers:
+        report(numbers, number)
         time.sleep(pause)
         numbers = monitor.sample()
-        if not numbers:
-            return
-        report(numbers, number)
         number, pause = number + 1, min(2 * pause, LONGEST_PAUSE)
