@@ -15,10 +15,11 @@ from questions_gen.errors import UserError
 from questions_gen.imports import local_files
 from questions_gen.mlflow_writer import __main__ as writer
 from questions_gen.mlflow_writer.journal import FOLDER, Journal, held, messages_of
+from questions_gen.mlflow_writer.sync import sync
 from questions_gen.mlflow_writer.system import Monitor
 from questions_gen.params import ParamsError
 from questions_gen.stage import Log, NoTracker, Stage, numbers, run
-from tests.tracked_runs import CALLS, HISTORY, PAGE, ROOT, SECRET, write_params
+from tests.tracked_runs import CALLS, HISTORY, NOBODY, PAGE, ROOT, SECRET, write_params
 
 
 @pytest.mark.parametrize(
@@ -125,8 +126,8 @@ def test_what_was_kept_is_sent_once_though_the_first_try_died_half_way(tracked, 
     assert synced.half_way == 9
     (part,) = synced.after_half
     assert part.points, "something of it had been sent"
-    assert synced.whole == (f"{len(stages)} attempts are sent to the server 127.0.0.1\n", "")
-    assert synced.again == ("0 attempts are sent to the server 127.0.0.1\n", "")
+    assert synced.whole == (f"{len(stages)} of {len(stages)} kept attempts are sent to the server 127.0.0.1\n", "")
+    assert synced.again == ("nothing is kept\n", "")
     assert list((tracked.home / FOLDER).iterdir()) == []
     (attempt,) = [found for found in tracked.runs(part.name) if found.tags["attempt"] == part.tags["attempt"]]
     assert attempt.id != part.id
@@ -193,17 +194,26 @@ def test_the_report_shows_its_page_its_plots_and_its_numbers(tracked, mlflow_pag
         assert attempt.points["models.distill.gate_pass_rate"] == [(0, 0.5)]
 
 
+def parent(attempt):
+    return attempt.tags["mlflow.parentRunId"]
+
+
 def test_a_stage_that_was_skipped_is_linked_to_the_run_that_made_it(tracked, mlflow_pages):
     first, second = tracked.runs("report")
     makers = {stage: tracked.one(stage).id for stage in ("fetch", "mix", "teach")}
-    assert first.tags["mlflow.parentRunId"] != second.tags["mlflow.parentRunId"], "another seed is another pipeline"
+    assert parent(first) != parent(second), "another seed is another pipeline"
     children = "select run_uuid from tags where key = 'mlflow.parentRunId' and value = ?"
-    assert tracked.rows(children, second.tags["mlflow.parentRunId"]) == [(second.id,)]
-    for run_id in (first.id, second.id, second.tags["mlflow.parentRunId"]):
+    assert tracked.rows(children, parent(second)) == [(second.id,)]
+    for run_id in (first.id, second.id, parent(second)):
         tags = dict(tracked.rows("select key, value from tags where run_uuid = ?", run_id))
         assert {key.removeprefix("made_by."): tags[key] for key in tags if key.startswith("made_by.")} == makers
         for stage, maker in makers.items():
             assert f"| {stage} | [{maker[:8]}](#/experiments/1/runs/{maker}) |" in tags["mlflow.note.content"]
+    (note,) = tracked.rows(
+        "select value from tags where key = ? and run_uuid = ?", "mlflow.note.content", parent(first)
+    )
+    assert note[0].startswith("Mine.\n\n| stage | made by the run |\n"), "what a person wrote stays, once"
+    assert note[0].count("Mine.") == note[0].count("| stage |") == 1
     export = tracked.runs("export")[-1]
     assert export.tags["made_by.report"] == first.id
     assert "made_by.export" not in export.tags
@@ -312,6 +322,23 @@ def test_a_message_is_on_the_disk_before_it_is_taken_and_a_torn_one_is_left_out(
     path.unlink()
     handle.close()
     assert held(path) is None
+
+
+def test_what_cant_be_sent_stays(tmp_path, monkeypatch):
+    under_way = Journal(tmp_path, DESCRIPTION)
+    (path,) = (tmp_path / FOLDER).iterdir()
+    with pytest.raises(UserError, match="the server 127.0.0.1 can't be used .*; 1 attempts are still kept") as error:
+        sync(tmp_path, NOBODY)
+    assert SECRET not in str(error.value)
+    damaged = tmp_path / FOLDER / "6-damaged.jsonl"
+    files.write_text(damaged, '{"kind": "desc\n{"kind": "end", "status": "FINISHED", "time": 6, "tags": {}}\n')
+    monkeypatch.setattr("questions_gen.mlflow_writer.sync.connect", lambda home, uri: None)  # and nobody asks it
+    done = sync(tmp_path, NOBODY)
+    assert (done.attempts, done.under_way) == ([], [path.name])
+    assert done.failed == {damaged.name: "ValueError: its first line is damaged: remove the file"}
+    assert under_way.kept
+    assert path.exists()
+    assert damaged.exists()
 
 
 def test_a_disk_that_takes_nothing_is_said_and_the_messages_go_on(tmp_path, capsys):

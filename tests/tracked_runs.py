@@ -352,6 +352,11 @@ def sync(home: Path, url: str) -> SimpleNamespace:
     half_way = process(home / "pipeline", home, "-c", HALF_WAY, str(home), url)
     half_way.communicate(timeout=120)
     after_half = [found for found in read_runs(home) if found.end is None and "attempt" in found.tags]
+    (pipeline,) = {found.tags["mlflow.parentRunId"] for found in read_runs(home) if found.name == "sft"}
+    with sqlite3.connect(home / "mlflow.db", timeout=30) as database:  # as a person's words on the run's page
+        database.execute(
+            "insert into tags (key, value, run_uuid) values ('mlflow.note.content', 'Mine.', ?)", [pipeline]
+        )
     write_params(home / "pipeline", uri=url)
     command = ("-c", "from questions_gen.cli import app; app()", "track", "sync")
     whole = process(home / "pipeline", home, *command).communicate(timeout=120)

@@ -22,11 +22,13 @@ class Pages:
     def __init__(self, browser: Chromium, url: str, pictures: Path):
         self._browser, self._url, self._pictures = browser, url, pictures
 
-    def open(self, path: str, *words: str) -> None:
+    def open(self, path: str, *words: str, narrow: bool = False) -> None:
         """Open a page and wait for the words; then look at what it complained of and asked for, and take a picture."""
         self._browser.get("about:blank")  # a page that differs after the # alone would not be loaded anew
         self._browser.get(f"{self._url}/#{path}")
         self.wait_for(*words)
+        if narrow:
+            self._make_room()
         self._browser.screenshot(self._pictures / f"{words[0].replace('/', '-')}.png")
         errors = self._browser.console_errors()
         assert [error for error in errors if not any(known in error for known in KNOWN_ERRORS)] == []
@@ -43,10 +45,17 @@ class Pages:
     def click(self, selector: str) -> None:
         self._browser.run("document.querySelector(arguments[0]).click()", selector)
 
-    def make_room(self) -> None:
-        """Close what MLflow opens beside a page, as one does on a phone."""
+    def _make_room(self) -> None:
+        """Close what MLflow opens beside a page, as one does on a phone; the page then has most of the width."""
         self.click('[aria-label="Toggle sidebar"]')
-        self.click('[data-component-id="mlflow.assistant.chat_panel.close"]')
+        assistant = '[data-component-id="mlflow.assistant.chat_panel.close"]'
+        self._browser.run("document.querySelector(arguments[0])?.click()", assistant)
+        for _ in range(20):
+            width = self._browser.run("return document.querySelector('main').clientWidth / innerWidth")
+            if width > 0.7:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"the page has only {width:.0%} of the width")
 
 
 @pytest.fixture
@@ -107,7 +116,7 @@ def test_the_model_has_its_champion(pages: Pages) -> None:
 
 def test_the_pages_can_be_read_on_a_phone(pages: Pages, browser: Chromium, tracked: Tracked) -> None:
     browser.resize(*SIZES["phone"])
-    pages.open("/experiments/1/runs", "questions-gen")
-    pages.make_room()
-    pages.open(f"/experiments/1/runs/{tracked.one('distill').id}", "wall_seconds", "Finished")
-    pages.open(f"/experiments/1/runs/{tracked.runs('report')[0].id}/artifacts/metrics/summary.json", "gate_pass_rate")
+    pages.open("/experiments/1/runs", "questions-gen", "matching runs", narrow=True)
+    pages.open(f"/experiments/1/runs/{tracked.one('distill').id}", "wall_seconds", "Finished", narrow=True)
+    summary = f"/experiments/1/runs/{tracked.runs('report')[0].id}/artifacts/metrics/summary.json"
+    pages.open(summary, "gate_pass_rate", narrow=True)

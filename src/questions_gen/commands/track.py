@@ -23,9 +23,10 @@ def track_sync() -> None:
 
     uri = load_params({"run": RunParams})["run"].tracking.uri
     done = sync(home(), uri)
-    typer.echo(f"{len(done.attempts)} attempts are sent to {place(uri)}")
-    if done.under_way:
-        typer.echo(f"{len(done.under_way)} are still being written by their stages")
+    kept = len(done.attempts) + len(done.under_way) + len(done.failed)
+    typer.echo(f"{len(done.attempts)} of {kept} kept attempts are sent to {place(uri)}" if kept else "nothing is kept")
+    for name in done.under_way:
+        typer.echo(f"{name}: its stage is still at work")
     for name, cause in done.failed.items():
         typer.echo(f"{name}: still kept ({cause})", err=True)
     if done.failed:

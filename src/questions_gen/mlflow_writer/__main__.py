@@ -31,8 +31,10 @@ def main() -> None:
     ended = threading.Thread(target=_receive, args=(sys.stdin.buffer, journal, tagged), daemon=True)
     ended.start()
     system.watch(address["pid"], lambda numbers, number: journal.add(_sample(numbers, number)))
-    journal.add({"kind": "tags", "tags": git_tags()})
-    tagged.set()
+    try:
+        journal.add({"kind": "tags", "tags": git_tags()})
+    finally:
+        tagged.set()
     try:
         attempt = Attempt(connect(home, address["uri"]), home, description)
         while not attempt.write(journal.take()):
@@ -72,7 +74,9 @@ def _now() -> int:
 def git_tags() -> dict[str, str]:
     """The commit, whether other than DVC's own files differ from it, and the hash of dvc.lock; "unknown" where there
     is none."""
-    lock = files.digest(Path("dvc.lock")) if Path("dvc.lock").exists() else "unknown"
+    lock = "unknown"
+    with suppress(OSError):
+        lock = files.digest(Path("dvc.lock"))
     commit = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in MADE_BY_DVC))
     if commit is None or changes is None:

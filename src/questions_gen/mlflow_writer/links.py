@@ -11,16 +11,21 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 NOWHERE = "no run here"
+NOTE = "mlflow.note.content"
+HEADER = "| stage | made by the run |"
 
 
 def write(client: "MlflowClient", experiment: str, parent: str, run: str, hashes: Mapping[str, str]) -> None:
-    """For each stage (address → input hash) a tag `made_by.<stage>` on both runs, and a table that a person reads."""
+    """For each stage (address → input hash) a tag `made_by.<stage>` on both runs, and a table in their descriptions, below
+    what a person wrote there.
+    """
     makers = {stage: _maker(client, experiment, key) or NOWHERE for stage, key in hashes.items()}
-    note = _note(makers, experiment)
+    table = _table(makers, experiment)
     for target in (parent, run):
         for stage, maker in makers.items():
             client.set_tag(target, f"made_by.{stage}", maker)
-        client.set_tag(target, "mlflow.note.content", note)
+        words = client.get_run(target).data.tags.get(NOTE, "").split(HEADER)[0].strip()
+        client.set_tag(target, NOTE, f"{words}\n\n{table}" if words else table)
 
 
 def _maker(client: "MlflowClient", experiment: str, key: str) -> str | None:
@@ -30,9 +35,9 @@ def _maker(client: "MlflowClient", experiment: str, key: str) -> str | None:
     return found[0].info.run_id if found else None
 
 
-def _note(makers: Mapping[str, str], experiment: str) -> str:
+def _table(makers: Mapping[str, str], experiment: str) -> str:
     rows = [
         f"| {stage} | {maker if maker == NOWHERE else f'[{maker[:8]}](#/experiments/{experiment}/runs/{maker})'} |"
         for stage, maker in sorted(makers.items())
     ]
-    return "\n".join(["| stage | made by the run |", "|---|---|", *rows])
+    return "\n".join([HEADER, "|---|---|", *rows])

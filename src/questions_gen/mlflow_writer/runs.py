@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "questions-gen"
-KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""MLflow's pages then show runs first, and not those of chat applications, though there are traces."""
 CALLS = "teacher_calls"
 """The table whose rows are shown as traces, too."""
 MAX_PARAMS, MAX_METRICS = 100, 1000
@@ -57,10 +55,10 @@ def connect(home: Path, uri: str | None) -> "MlflowClient":
     address = uri or f"sqlite:///{home / 'mlflow.db'}"
     with _alone(home):
         mlflow.set_tracking_uri(address)  # the traces know no other way
-        client = mlflow.MlflowClient(address)
+        client = mlflow.MlflowClient(address, registry_uri=address)  # the environment may name another registry
         if client.get_experiment_by_name(EXPERIMENT) is None:
             artifacts = None if uri else (home / "mlartifacts").as_uri()
-            client.create_experiment(EXPERIMENT, artifact_location=artifacts, tags=KIND)
+            client.create_experiment(EXPERIMENT, artifact_location=artifacts)
     return client
 
 
