@@ -16,8 +16,9 @@ HEADER = "| stage | made by the run |"
 
 
 def write(client: "MlflowClient", experiment: str, parent: str, run: str, hashes: Mapping[str, str]) -> None:
-    """For each stage (address → input hash) a tag `made_by.<stage>` on both runs, and a table in their descriptions, below
-    what a person wrote there.
+    """For each stage (address → input hash) a tag `made_by.<stage>` on both runs, and a table in their descriptions.
+
+    What a person wrote there stays above it.
     """
     makers = {stage: _maker(client, experiment, key) or NOWHERE for stage, key in hashes.items()}
     table = _table(makers, experiment)
