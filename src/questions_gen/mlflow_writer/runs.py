@@ -88,7 +88,9 @@ class Attempt:
         with _alone(home):
             self._parent = self._find_parent()
         client.update_run(self._parent, status="RUNNING")
-        tags = {**description["tags"], "attempt": description["attempt"], "mlflow.parentRunId": self._parent}
+        hashes = {f"hash.{path}": digest for path, digest in description["inputs"].items()}
+        own = {"attempt": description["attempt"], "mlflow.parentRunId": self._parent}
+        tags = {**description["tags"], **hashes, **own}
         self._run = client.create_run(self._experiment, description["time"], tags, description["name"]).info.run_id
         _log_params(client, self._run, description["params"])
         self._log_inputs(description["inputs"])
@@ -155,8 +157,9 @@ class Attempt:
                 client.set_terminated(run, message["status"], message["time"])
 
     def _tag(self, tags: Mapping[str, str]) -> None:
-        for name, value in tags.items():
-            self._client.set_tag(self._run, name, value[:MAX_TAG])
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(self._run, tags=[RunTag(name, value[:MAX_TAG]) for name, value in tags.items()])
 
     def _log_metrics(self, messages: Sequence[Message]) -> None:
         from mlflow.entities import Metric
@@ -178,8 +181,7 @@ class Attempt:
             traces.write(self._experiment, self._run, self._description["name"], rows)
 
     def _log_inputs(self, inputs: Mapping[str, str]) -> None:
-        """Every input's hash as a tag, and those in data/ as datasets, by reference to DVC."""
-        self._tag({f"hash.{path}": digest for path, digest in inputs.items()})
+        """Those in data/ as datasets, by reference to DVC."""
         self._log_datasets(
             [
                 {"name": path, "digest": digest, "source": f"dvc://{path}?sha256={digest}"}
