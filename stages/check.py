@@ -30,7 +30,7 @@ STAGES: tuple[Stage, ...] = (
 )
 SECTIONS: dict[str, Any] = {
     "profile": Name,
-    **{name: kind for stage in STAGES for name, kind in stage.params.items()},
+    **{name: kind for stage in STAGES for name, kind in stage.params.items() if kind is not report.Told},
     "run": RunParams,
 }
 """All that may stand in params.yaml."""
@@ -40,6 +40,7 @@ ROOM = {
     "grpo.sampling.max_new_tokens": 1,
     "propose.sampling.max_new_tokens": 1,
     "evaluate.sampling.max_new_tokens": 1,
+    "evaluate.thinking.max_new_tokens": 1,
     "export.smoke_tokens": 1,
 }
 """Key → how many tokens it must stay below model.max_length: what is generated follows a prompt."""
@@ -52,7 +53,7 @@ def find_problems(values: Mapping[str, Any]) -> list[str]:
         problems = []
     except ParamsError as error:
         problems = error.problems
-    return problems + _limits(values) + _sources(values) + _teacher(values)
+    return problems + _limits(values) + _sources(values) + _teacher(values) + _rollouts(values)
 
 
 def _limits(values: Mapping[str, Any]) -> list[str]:
@@ -96,6 +97,21 @@ def _teacher(values: Mapping[str, Any]) -> list[str]:
     if teacher.get("embedded", ...) is not None or server.get("base_url", ...) is not None:
         return []
     return ["run.teacher.base_url: null, and so is teacher.embedded: name one of them, or nobody can teach"]
+
+
+def _rollouts(values: Mapping[str, Any]) -> list[str]:
+    """vLLM on a server gets whole 16-bit weights after each step, which only plain transformers can give it."""
+    if _get(values, "grpo.rollouts") != "vllm-server":
+        return []
+    other = "or set grpo.rollouts to transformers or vllm-colocate"
+    problems = []
+    if _get(values, "run.rollouts.server") is None:
+        problems.append(f"run.rollouts.server: null, but grpo.rollouts is vllm-server: name its address, {other}")
+    if _get(values, "model.backend") == "unsloth":
+        problems.append(f"model.backend: unsloth samples in an engine of its own; set it to transformers, {other}")
+    if _get(values, "model.load_in_4bit") is True:
+        problems.append(f"model.load_in_4bit: 4-bit weights can't be sent to a server; set it to false, {other}")
+    return problems
 
 
 def _get(values: Any, key: str) -> Any:

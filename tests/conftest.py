@@ -106,7 +106,7 @@ TINY = {
         "steps": 2,
         "group_size": 4,
         "batch_size": 4,
-        "sampling": {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 64},
+        "sampling": {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 64, "thinking": False},
         "coordinated": {"problems": 1, "steps": 2, "batch_size": 2, "learning_rate": 1e-3},
     },
     "distill": {"steps": 4, "batch_size": 2, "accumulation": 1, "checkpoint_steps": 1},

@@ -1,7 +1,6 @@
 """The command questions-gen: profiles and scores."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,10 @@ from questions_gen.errors import UserError
 from questions_gen.params import load_yaml
 from questions_gen.profiles import find_profile, set_value, summary, values_of
 from questions_gen.rewards import difficulty
-from questions_gen.schema import Problem
+from questions_gen.schema import Completion, Problem, Prompt
+from stages.evaluate import Asked, judged
 from tests.conftest import write_tiny_mixed
+from tests.evaluations import the_judge
 from tests.fake_teacher import FakeTeacher
 from tests.pipeline.test_teach import write_proposals
 
@@ -41,7 +42,7 @@ def checkout(tmp_path, monkeypatch) -> Path:
 def test_list_marks_the_current_profile(checkout):
     lines = invoke("profile", "list").stdout.splitlines()
     assert [line.split()[:2] for line in lines if "smollm2" in line] == [["*", "smollm2-135m"]]
-    assert [line[0] for line in lines if "qwen3-14b" in line] == [" "]
+    assert [line[0] for line in lines if line.split()[:1] == ["qwen3-14b"]] == [" "]
     assert all(len(line.split()) > 4 for line in lines), "each says what it is"
 
 
@@ -240,7 +241,10 @@ def asked(checkout, monkeypatch) -> FakeTeacher:
     """A checkout whose teacher is a server on loopback, with proposals and one model's evaluation."""
     write_tiny_mixed(Path("data/mixed"))
     write_proposals(checkout / "data/proposals")
-    shutil.copytree(checkout / "data/proposals", checkout / "data/evaluation/base")
+    asked = files.read_records(checkout / "data/proposals/prompts.jsonl", Prompt)
+    written = files.read_records(checkout / "data/proposals/completions.jsonl", Completion)
+    rows = judged(the_judge(), [Asked("new", "x", prompt) for prompt in asked], written, thinking=False)
+    files.write_rows(checkout / "data/evaluation/base/rows.jsonl", rows)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     with FakeTeacher() as server:
         params = load_yaml(checkout / "params.yaml")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ def test_each_of_several_attempts_at_once_is_a_run_with_all_its_points(tracked, 
         assert attempt.tags["profile"] == "smollm2-135m"
         assert attempt.tags["input_hash"] == f"hash-of-{stage}"
         assert {"git_commit", "dirty", "dvc_lock"} <= set(attempt.tags)
+        assert attempt.tags["version.trl"] == metadata.version("trl")
         assert attempt.artifacts.is_relative_to(tracked.home / "mlartifacts")
 
 

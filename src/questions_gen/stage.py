@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from questions_gen import files
 from questions_gen.errors import UserError
@@ -30,7 +30,7 @@ CHECKED = Path("data/checked/params.txt")
 
 VERSIONED = (
     "accelerate", "bitsandbytes", "datasets", "gguf", "openai", "peft", "pylatexenc", "scikit-learn",
-    "tokenizers", "torch", "transformers", "trl", "unsloth", "unsloth_zoo", "xllamacpp",
+    "tokenizers", "torch", "transformers", "trl", "unsloth", "unsloth_zoo", "vllm", "xllamacpp",
 )  # fmt: skip
 """Libraries whose release can change a stage's outputs: part of the input hash."""
 
@@ -76,6 +76,15 @@ class TeacherRun(Section):
         return self
 
 
+class RolloutsRun(Section):
+    """vLLM, where grpo.rollouts asks for it."""
+
+    server: str | None
+    """Address of `trl vllm-serve`, which has a GPU of its own."""
+    gpu_memory: Annotated[float, Field(gt=0, lt=1)]
+    """Share of a GPU's memory for vLLM beside the training (colocated)."""
+
+
 class TrackingRun(Section):
     enabled: bool
     uri: str | None
@@ -86,6 +95,7 @@ class RunParams(Section):
     """How a run is carried out: nothing here changes a result, and no stage is rerun for it."""
 
     teacher: TeacherRun
+    rollouts: RolloutsRun
     tracking: TrackingRun
 
 

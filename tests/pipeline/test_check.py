@@ -9,7 +9,7 @@ from questions_gen import files
 from questions_gen.params import ParamsError, load_yaml
 from questions_gen.profiles import profiles, set_value, values_of
 from questions_gen.stage import Context, NoTracker, run
-from stages import check
+from stages import check, report
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = ROOT / "conf/smollm2-135m.yaml"
@@ -54,7 +54,8 @@ def test_every_stage_is_covered():
 
 def test_a_section_is_the_same_to_every_stage():
     for stage in check.STAGES:
-        assert {name: check.SECTIONS[name] for name in stage.params} == dict(stage.params), stage.name
+        used = {name: kind for name, kind in stage.params.items() if kind is not report.Told}
+        assert {name: check.SECTIONS[name] for name in used} == used, stage.name
 
 
 def test_no_key_of_a_profile_is_without_a_stage(values):
@@ -68,10 +69,13 @@ CASES = [
     ("grpo.sampling.max_new_tokens=512", ["grpo.sampling.max_new_tokens:"], "no room for the prompt"),
     ("propose.sampling.max_new_tokens=600", ["propose.sampling.max_new_tokens:"], "longer than the model takes"),
     ("evaluate.sampling.max_new_tokens=512", ["evaluate.sampling.max_new_tokens:"], "no room for the prompt"),
+    ("evaluate.thinking.max_new_tokens=384", ["evaluate.thinking.max_new_tokens:"], "no room for the prompt"),
+    ("evaluate.sampling.thinking=true", ["evaluate:"], "it would be tested with thinking twice"),
     ("export.smoke_tokens=512", ["export.smoke_tokens:"], "no room for the prompt"),
     ("run.teacher.concurrency=0", ["run.teacher.concurrency:"], "nobody would ask"),
     ("run.teacher.timeout=0.0", ["run.teacher.timeout:"], "no answer could come"),
     ("teacher.embedded=null", ["run.teacher.base_url:"], "nobody to ask"),
+    ("grpo.rollouts=vllm-server", ["run.rollouts.server:"], "no server to sample from"),
     ("fetch.evaluation_sets.0.source=chmap", ["fetch.evaluation_sets.0.source:"], "held out of nothing"),
 ]
 

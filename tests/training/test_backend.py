@@ -1,6 +1,7 @@
 """Loading: adapters are continued and never attached twice; a backend that isn't there says so."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from questions_gen.training.backend import (
     LoraParams,
     ModelParams,
     base_location,
+    check_fields,
     load_model,
     load_tokenizer,
     save_adapter,
@@ -55,10 +57,11 @@ def test_four_bits_train_on_a_cpu(params: dict) -> None:
     assert any(adapters(model).values())
 
 
-def test_unsloth_without_a_gpu_says_what_to_do(params: dict) -> None:
-    unsloth = params["model"].model_copy(update={"backend": "unsloth"})
-    with pytest.raises(UserError, match=r"model\.backend: unsloth can't be used here .*model\.backend: transformers"):
-        load_model(unsloth, BASE)
+@pytest.mark.parametrize("found", ["adamw_torch", None])
+def test_a_field_that_was_changed_behind_our_back_is_named(found: str | None) -> None:
+    arguments = SimpleNamespace(bf16=True, report_to=[], **({"optim": found} if found else {}))
+    with pytest.raises(UserError, match=f"optim is {found!r}, wanted 'adamw_8bit'"):
+        check_fields(arguments, {"bf16": True, "report_to": "none", "optim": "adamw_8bit"})
 
 
 def test_a_pointer_to_the_hub_is_followed_at_its_revision(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.training import export_checks as checks
+from questions_gen.training.backend import INDEX, base_files
 from questions_gen.training.export import check_formats, copy_adapter, write_formats
 from questions_gen.training.gguf_export import QWEN2_SPLIT, pre_tokenizer, write_gguf
-from questions_gen.training.merge import INDEX, base_files, merge, shard_names
+from questions_gen.training.merge import merge, shard_names
 from tests import fake_hub
 from tests.fake_hub import FakeHub
 from tests.training.tiny_models import PARAMS, write_adapter, write_base

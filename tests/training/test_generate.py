@@ -9,7 +9,7 @@ from questions_gen.schema import Message, Prompt
 from questions_gen.training.backend import ModelParams, load_model, load_tokenizer
 from questions_gen.training.generate import SamplingParams, finish_reason, generate
 
-SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=12)
+SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=12, thinking=False)
 
 
 def prompts(count: int) -> list[Prompt]:
@@ -48,7 +48,7 @@ def test_batches_have_seeds_of_their_own(model) -> None:
 
 def test_padding_changes_nothing_that_is_likely(model) -> None:
     """The likeliest token after a short prompt is the same beside a longer one."""
-    greedy = SamplingParams(temperature=1.0, top_p=1.0, top_k=1, max_new_tokens=4)
+    greedy = SamplingParams(temperature=1.0, top_p=1.0, top_k=1, max_new_tokens=4, thinking=False)
     tokenizer = load_tokenizer(Path("models/base"))
     together = generate(model, tokenizer, prompts(3), greedy, batch_size=3, seed=0)
     alone = [generate(model, tokenizer, [prompt], greedy, batch_size=1, seed=0)[0] for prompt in prompts(3)]

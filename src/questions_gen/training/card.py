@@ -65,10 +65,12 @@ def model_card(run: Run, exported: Path) -> str:
         "## Data",
         _table(("source", "used for", "from", "licence", "rows"), [_source_row(e) for e in run.sources if e["rows"]]),
         "## Metrics",
-        "Of problems sampled from the same held-out prompts with the same seeds. `gate_pass_rate` is the share that "
-        "passes the gate, `total` the gated, weighted mean of the rewards, `copies` the number of exact copies of "
-        "known problems, `contamination_rate` the share that is a copy or too near to one, `teacher_overall` the "
-        "teacher's mean mark out of 5. A dash is a number that wasn't measured.",
+        "Of problems sampled for the same prompts with the same seeds. `gate_pass_rate` is the share that passes the "
+        "gate, `total` the gated, weighted mean of the rewards, `set_diversity` 1 − the highest similarity of a "
+        "problem to another one of the set, `contamination_rate` the share that is a copy of a known problem or too "
+        "near to one, `variation_success` the share of variations that are what was asked for, `teacher_overall` the "
+        "teacher's mean mark out of 5, `teacher_approval` the share with at least 4, `balance` the lowest of "
+        "the teacher's five mean marks over the highest. A dash is a number that wasn't measured.",
         _metrics_table(run.summary),
         "## Checks",
         _checks_text(run.checks),

@@ -47,15 +47,11 @@ def best_problems(rows: Sequence[Row], count: int) -> list[Row]:
 def variation_prompts(best: Sequence[Row]) -> list[Prompt]:
     """One prompt for each problem and kind."""
     return [
-        Prompt(
-            id=f"{row['completion']['id']}/{row['step']}/{kind}",
-            task="variation",
-            messages=prompts.variation_messages(kind, row["completion"]["statement"]),
-            original=row["completion"]["statement"],
-            kind=kind,
-        )
+        prompt
         for row in best
-        for kind in prompts.VARIATIONS
+        for prompt in prompts.variation_prompts(
+            f"{row['completion']['id']}/{row['step']}", row["completion"]["statement"]
+        )
     ]
 
 
@@ -76,6 +72,21 @@ def conversations(rows: Sequence[Row], asked: Mapping[str, Prompt]) -> list[Conv
                 )
             )
     return made
+
+
+def supervised(params: CoordinatedParams, optimizer: Optimizer) -> SupervisedParams:
+    """The short supervised phase, as the stage sft would say it."""
+    return SupervisedParams(
+        steps=params.steps,
+        batch_size=params.batch_size,
+        accumulation=1,
+        learning_rate=params.learning_rate,
+        warmup_steps=0,
+        weight_decay=0.0,
+        scheduler="constant",
+        optimizer=optimizer,
+        checkpoint_steps=params.steps,
+    )
 
 
 def coordinate(
@@ -118,17 +129,7 @@ def coordinate(
         print("grpo: no problem of this round passed the gate; the coordinated step has nothing to train on")
         copy_adapter(start, adapter)
         return counts
-    training = SupervisedParams(
-        steps=params.steps,
-        batch_size=params.batch_size,
-        accumulation=1,
-        learning_rate=params.learning_rate,
-        warmup_steps=0,
-        weight_decay=0.0,
-        scheduler="constant",
-        optimizer=optimizer,
-        checkpoint_steps=params.steps,
-    )
+    training = supervised(params, optimizer)
     model = load_model(model_params, base, adapter=start, lora=lora, seed=seed)
     trainer = supervised_trainer(training, model_params, seed, model, load_tokenizer(base), kept, output=output)
     trainer.train()

@@ -14,11 +14,13 @@ from questions_gen.stage import Context, Log
 from questions_gen.training.backend import (
     LoraParams,
     ModelParams,
+    check_fields,
     free_memory,
     load_model,
     load_tokenizer,
     load_weights,
     save_adapter,
+    use_backend,
 )
 from questions_gen.training.checkpoints import (
     checkpoint_callback,
@@ -28,7 +30,14 @@ from questions_gen.training.checkpoints import (
     tracking_callback,
 )
 from questions_gen.training.lengths import token_lengths
-from questions_gen.training.sft import STEP_KEYS, SupervisedParams, fitting, supervised_trainer, trainer_arguments
+from questions_gen.training.sft import (
+    STEP_KEYS,
+    SupervisedParams,
+    fitting,
+    supervised_trainer,
+    thinking_of,
+    trainer_arguments,
+)
 
 REFERENCE = "ref"
 """TRL's name for the frozen adapter."""
@@ -54,6 +63,7 @@ def train(
     and the mean difference (margin), and the mean loss (nats a token) on `validation` before and after, as in sft.
     Raises UserError when no pair is left to train on, or no row to validate with.
     """
+    use_backend(model_params)
     kept = fitting_pairs(base, pairs, model_params.max_length)
     checked, _ = fitting(base, validation, model_params.max_length)
     if not kept or not checked:
@@ -124,14 +134,21 @@ def preference_trainer(
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    arguments = trainer_arguments(training, model_params, seed, output)
-    return DPOTrainer(
+    fields = {
+        **trainer_arguments(training, model_params, seed, output),
+        "beta": beta,
+        "loss_type": ["sigmoid"],
+        "precompute_ref_log_probs": False,
+    }
+    trainer = DPOTrainer(
         model=model,
-        args=DPOConfig(**arguments, beta=beta, loss_type=["sigmoid"], precompute_ref_log_probs=False),
+        args=DPOConfig(**fields),
         train_dataset=Dataset.from_list([_row(pair) for pair in pairs]),
         processing_class=tokenizer,
         callbacks=list(callbacks),
     )
+    check_fields(trainer.args, fields)
+    return trainer
 
 
 def fitting_pairs(base: Path, pairs: Sequence[Preference], limit: int) -> list[Preference]:
@@ -146,9 +163,10 @@ def _conversation(pair: Preference, answer: str) -> Conversation:
     return Conversation(id=pair.id, task="problem", messages=messages, source_id=pair.id)
 
 
-def _row(pair: Preference) -> dict[str, list[dict[str, str]]]:
+def _row(pair: Preference) -> dict[str, Any]:
     return {
         "prompt": [message.model_dump() for message in pair.messages],
         "chosen": [{"role": "assistant", "content": pair.chosen}],
         "rejected": [{"role": "assistant", "content": pair.rejected}],
+        "chat_template_kwargs": thinking_of(pair.chosen, pair.rejected),
     }

@@ -9,9 +9,9 @@ from typing import Any
 from questions_gen import files
 from questions_gen.llama_server import serve
 from questions_gen.training import export_checks as checks
-from questions_gen.training.backend import ModelParams, base_location, load_model, load_tokenizer
+from questions_gen.training.backend import ModelParams, base_files, base_location, load_model, load_tokenizer
 from questions_gen.training.gguf_export import write_gguf
-from questions_gen.training.merge import base_files, merge
+from questions_gen.training.merge import merge
 
 GGUF_NAME = "questions-gen"
 """The title that a GGUF file bears."""

@@ -23,14 +23,18 @@ from questions_gen.problem import Features, features, similarity
 from questions_gen.rewards.combine import Judge
 from questions_gen.rewards.weights import DynamicWeights
 from questions_gen.schema import Message, Problem, Prompt, VariationKind
-from questions_gen.stage import Context, Log
+from questions_gen.stage import Context, Log, RolloutsRun
 from questions_gen.training.backend import (
     LoraParams,
     ModelParams,
+    check_fields,
     copy_adapter,
     free_memory,
     load_model,
     load_tokenizer,
+    require_vllm,
+    runtime_arguments,
+    use_backend,
 )
 from questions_gen.training.checkpoints import (
     checkpoint_callback,
@@ -42,7 +46,7 @@ from questions_gen.training.checkpoints import (
     tracking_callback,
 )
 from questions_gen.training.coordinated import CoordinatedParams, coordinate
-from questions_gen.training.generate import SamplingParams, end_tokens
+from questions_gen.training.generate import SamplingParams, end_tokens, template_arguments
 from questions_gen.training.rollouts import GroupReward, samples, step_numbers, to_csv
 from questions_gen.training.sft import Optimizer
 
@@ -86,6 +90,8 @@ class GrpoParams(Section):
     """The clipping range of the probability ratio is [1 − epsilon, 1 + epsilon_high]."""
     scale_rewards: Literal["group", "batch", "none"]
     checkpoint_steps: Count
+    rollouts: Literal["transformers", "vllm-colocate", "vllm-server"]
+    """What samples: the model at work · vLLM beside it on the same GPU · `trl vllm-serve` at run.rollouts.server."""
     tasks: TaskShares
     sampling: SamplingParams
     dynamic_weights: DynamicWeights
@@ -155,6 +161,9 @@ def train(
     history_out: Path,
 ) -> Log:
     """Go on from the adapter at `start` for `grpo.rounds` rounds; write the adapter, the rollouts and the history."""
+    if grpo.rollouts != "transformers":
+        require_vllm("grpo.rollouts")
+    use_backend(model_params)
     drawn = draw_prompts(problems, grpo.tasks, grpo.rounds * grpo.steps * grpo.groups, seed)
     reward = GroupReward(
         judge,
@@ -251,23 +260,23 @@ def _policy_steps(
     folder: Path,
 ) -> Path:
     """The last checkpoint of a round's policy steps: an adapter, the rollouts, and what the trainer logged."""
-    from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
-
     output = folder / "policy"
     resume = last_complete(output)
     if resume:
         reward.load(resume)
     if resume is None or checkpoint_step(resume) < grpo.steps:
-        model, tokenizer = load_model(model_params, base, adapter=start, lora=lora, seed=seed), load_tokenizer(base)
-        reward.ends = end_tokens(model, tokenizer)
-        rows = [{"prompt": [m.model_dump() for m in prompt.messages], "prompt_id": prompt.id} for prompt in asked]
-        trainer = GRPOTrainer(
-            model=model,
-            reward_funcs=[reward],
-            args=GRPOConfig(**trainer_arguments(grpo, model_params, seed, output)),
-            train_dataset=Dataset.from_list(rows),
-            processing_class=tokenizer,
+        memory = context.run.rollouts.gpu_memory if grpo.rollouts == "vllm-colocate" else None
+        model = load_model(model_params, base, adapter=start, lora=lora, seed=seed, engine_memory=memory)
+        trainer = policy_trainer(
+            grpo,
+            model_params,
+            context.run.rollouts,
+            seed,
+            model,
+            load_tokenizer(base),
+            asked,
+            reward,
+            output=output,
             callbacks=[checkpoint_callback(reward.save), tracking_callback(context.tracker, reward.first_step)],
         )
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -276,27 +285,61 @@ def _policy_steps(
     return output / f"checkpoint-{grpo.steps}"
 
 
-def trainer_arguments(grpo: GrpoParams, model_params: ModelParams, seed: int, output: Path) -> dict[str, Any]:
-    """Every TRL field that matters, said here: defaults change with releases and with unsloth's patches."""
+def policy_trainer(
+    grpo: GrpoParams,
+    model_params: ModelParams,
+    rollouts: RolloutsRun,
+    seed: int,
+    model: Any,
+    tokenizer: Any,
+    asked: Sequence[Prompt],
+    reward: GroupReward,
+    *,
+    output: Path,
+    callbacks: Sequence[Any] = (),
+) -> Any:
+    """TRL's trainer for the prompts `asked`, in their order; its checkpoints lie below `output`."""
+    from datasets import Dataset
+    from trl import GRPOConfig, GRPOTrainer
+
+    reward.ends = end_tokens(model, tokenizer)
+    fields = {
+        **trainer_arguments(grpo, model_params, rollouts, seed, output),
+        "chat_template_kwargs": template_arguments(tokenizer, grpo.sampling),
+    }
+    rows = [{"prompt": [m.model_dump() for m in prompt.messages], "prompt_id": prompt.id} for prompt in asked]
+    trainer = GRPOTrainer(
+        model=model,
+        reward_funcs=[reward],
+        args=GRPOConfig(**fields),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        callbacks=list(callbacks),
+    )
+    check_fields(trainer.args, fields)
+    return trainer
+
+
+def trainer_arguments(
+    grpo: GrpoParams, model_params: ModelParams, rollouts: RolloutsRun, seed: int, output: Path
+) -> dict[str, Any]:
+    """Every field of TRL's that matters but the chat template's, which the tokenizer decides."""
     return {
-        "output_dir": str(output),
+        **runtime_arguments(model_params, seed, output),
+        **_rollout_arguments(grpo, model_params, rollouts),
         "max_steps": grpo.steps,
         "per_device_train_batch_size": grpo.batch_size,
+        "per_device_eval_batch_size": grpo.group_size,  # nothing is evaluated; TRL wants whole groups
         "gradient_accumulation_steps": grpo.groups * grpo.group_size // grpo.batch_size,
         "generation_batch_size": grpo.groups * grpo.group_size,
         "num_generations": grpo.group_size,
         "num_iterations": 1,
-        "max_completion_length": grpo.sampling.max_new_tokens,
-        "temperature": grpo.sampling.temperature,
-        "top_p": grpo.sampling.top_p,
-        "top_k": grpo.sampling.top_k,
         "shuffle_dataset": False,
         "learning_rate": grpo.learning_rate,
         "lr_scheduler_type": "constant",
         "warmup_steps": 0,
         "weight_decay": 0.0,
         "optim": grpo.optimizer,
-        "max_grad_norm": 1.0,
         "loss_type": grpo.loss,
         "beta": grpo.beta,
         "epsilon": grpo.epsilon,
@@ -305,20 +348,28 @@ def trainer_arguments(grpo: GrpoParams, model_params: ModelParams, seed: int, ou
         "importance_sampling_level": "token",
         "mask_truncated_completions": True,
         "disable_dropout": True,
-        "use_vllm": False,
         "remove_unused_columns": False,
-        "bf16": model_params.dtype == "bfloat16",
-        "fp16": False,
-        "gradient_checkpointing": model_params.gradient_checkpointing,
-        "eval_strategy": "no",
-        "logging_steps": 1,
         "log_completions": False,
-        "save_strategy": "steps",
         "save_steps": grpo.checkpoint_steps,
-        "save_total_limit": 2,
-        "report_to": "none",
-        "seed": seed,
-        "data_seed": seed,
+    }
+
+
+def _rollout_arguments(grpo: GrpoParams, model_params: ModelParams, rollouts: RolloutsRun) -> dict[str, Any]:
+    """How completions are sampled, and by what."""
+    vllm = grpo.rollouts != "transformers"
+    return {
+        "max_completion_length": grpo.sampling.max_new_tokens,
+        "temperature": grpo.sampling.temperature,
+        "top_p": grpo.sampling.top_p,
+        "top_k": -1 if vllm and grpo.sampling.top_k == 0 else grpo.sampling.top_k,  # all tokens, in vLLM's words
+        "generation_kwargs": None,
+        "use_vllm": vllm,
+        "vllm_mode": "server" if grpo.rollouts == "vllm-server" else "colocate",
+        "vllm_server_base_url": rollouts.server,
+        "vllm_gpu_memory_utilization": rollouts.gpu_memory,
+        "vllm_max_model_length": model_params.max_length,
+        # vLLM's probabilities differ a little from the trainer's: each token's weight is their ratio, capped
+        "vllm_importance_sampling_correction": True,
     }
 
 

@@ -15,41 +15,15 @@ from typing import Any
 
 from questions_gen import files
 from questions_gen.errors import UserError
-from questions_gen.training.backend import base_location
+from questions_gen.training.backend import BESIDE, INDEX
 
-INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-BESIDE = (
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "chat_template.jinja", "vocab.json", "merges.txt",
-)  # fmt: skip
-"""What stands beside a model's weights: copied where the base model has it."""
 
 UNSUPPORTED = {
     "use_dora": False, "use_rslora": False, "fan_in_fan_out": False, "bias": "none",
     "modules_to_save": None, "rank_pattern": {}, "alpha_pattern": {},
 }  # fmt: skip
 """Settings of adapter_config.json that change the sum, and the one value of each that we merge."""
-
-
-def base_files(base: Path) -> Path:
-    """The folder of the base model's files; those of a Hub model are fetched at its pinned revision.
-
-    What the training loaded is in the Hub's cache and isn't fetched again. Raises UserError.
-    """
-    name, revision = base_location(base)
-    if revision is None:
-        return Path(name)
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=["*.safetensors", INDEX, *BESIDE]))
-    except OSError as error:  # what huggingface_hub raises, and a full disk
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"fetch.model.repo_id: the files of {name} can't be fetched ({reason}); see to the network, HF_TOKEN and "
-            "the disk, and run `dvc repro export` again"
-        ) from None
 
 
 def merge(folder: Path, adapter: Path, merged: Path) -> None:

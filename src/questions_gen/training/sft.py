@@ -17,10 +17,14 @@ from questions_gen.stage import Context, Log
 from questions_gen.training.backend import (
     LoraParams,
     ModelParams,
+    check_fields,
     load_model,
     load_tokenizer,
     load_weights,
+    runtime_arguments,
     save_adapter,
+    supervised_loss,
+    use_backend,
 )
 from questions_gen.training.checkpoints import (
     checkpoint_callback,
@@ -68,6 +72,7 @@ def train(
     The log has one row a step and the mean loss (nats a token) on `validation` before and after.
     Raises UserError when no row is left to train on or to validate with.
     """
+    use_backend(model_params)
     kept, too_long = fitting(base, rows, model_params.max_length)
     checked, _ = fitting(base, validation, model_params.max_length)
     if not kept or not checked:
@@ -111,10 +116,9 @@ STEP_KEYS = {name: name for name in ("step", "loss", "learning_rate", "grad_norm
 
 
 def trainer_arguments(training: SupervisedParams, model_params: ModelParams, seed: int, output: Path) -> dict[str, Any]:
-    """Every field that matters, said here: defaults change with releases and with unsloth's patches. For any of TRL's
-    trainers that go through a data set."""
+    """Fields for any of TRL's trainers that go through a data set."""
     return {
-        "output_dir": str(output),
+        **runtime_arguments(model_params, seed, output),
         "max_steps": training.steps,
         "per_device_train_batch_size": training.batch_size,
         "per_device_eval_batch_size": training.batch_size,
@@ -124,21 +128,9 @@ def trainer_arguments(training: SupervisedParams, model_params: ModelParams, see
         "weight_decay": training.weight_decay,
         "lr_scheduler_type": training.scheduler,
         "optim": training.optimizer,
-        "max_grad_norm": 1.0,
-        "bf16": model_params.dtype == "bfloat16",
-        "fp16": False,
-        "gradient_checkpointing": model_params.gradient_checkpointing,
         "max_length": None,  # over-length rows were dropped
-        "eval_strategy": "no",
-        "logging_steps": 1,
-        "logging_first_step": True,
-        "save_strategy": "steps",
+        "padding_free": False,
         "save_steps": training.checkpoint_steps,
-        "save_total_limit": 2,
-        "dataloader_num_workers": 0,
-        "report_to": "none",
-        "seed": seed,
-        "data_seed": seed,
     }
 
 
@@ -158,19 +150,22 @@ def supervised_trainer(
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    return SFTTrainer(
+    fields = {
+        **trainer_arguments(training, model_params, seed, output),
+        "packing": False,
+        "completion_only_loss": True,
+        "loss_type": supervised_loss(model_params),
+    }
+    trainer = SFTTrainer(
         model=model,
-        args=SFTConfig(
-            **trainer_arguments(training, model_params, seed, output),
-            packing=False,
-            completion_only_loss=True,
-            loss_type="chunked_nll",
-        ),
+        args=SFTConfig(**fields),
         train_dataset=Dataset.from_list([_prompt_completion(row) for row in rows]),
         eval_dataset=Dataset.from_list([_prompt_completion(row) for row in validation]) if validation else None,
         processing_class=tokenizer,
         callbacks=list(callbacks),
     )
+    check_fields(trainer.args, fields)
+    return trainer
 
 
 def fitting(base: Path, rows: Sequence[Conversation], limit: int) -> tuple[list[Conversation], int]:
@@ -180,6 +175,18 @@ def fitting(base: Path, rows: Sequence[Conversation], limit: int) -> tuple[list[
     return kept, len(rows) - len(kept)
 
 
-def _prompt_completion(row: Conversation) -> dict[str, list[dict[str, str]]]:
+def _prompt_completion(row: Conversation) -> dict[str, Any]:
     messages = [message.model_dump() for message in row.messages]
-    return {"prompt": messages[:-1], "completion": messages[-1:]}
+    return {
+        "prompt": messages[:-1],
+        "completion": messages[-1:],
+        "chat_template_kwargs": thinking_of(row.messages[-1].content),
+    }
+
+
+def thinking_of(*targets: str) -> dict[str, bool]:
+    """What Qwen3's chat template is told, so that the prompt ends where the targets begin; others don't look at it.
+
+    Without thinking the template puts an empty block of it before the answer: that is part of the prompt then.
+    """
+    return {"enable_thinking": any("</think>" in target for target in targets)}
