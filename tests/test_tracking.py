@@ -20,7 +20,7 @@ from questions_gen.mlflow_writer.sync import sync
 from questions_gen.mlflow_writer.system import Monitor
 from questions_gen.params import ParamsError
 from questions_gen.stage import Log, NoTracker, Stage, numbers, run
-from tests.tracked_runs import CALLS, HISTORY, NOBODY, PAGE, ROOT, SECRET, write_params
+from tests.tracked_runs import CALLS, HISTORY, NOBODY, ROOT, SECRET, report_page, write_params
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_the_report_shows_its_page_its_plots_and_its_numbers(tracked, mlflow_pag
     for attempt in tracked.runs("report"):
         found = {path.relative_to(attempt.artifacts).as_posix() for path in attempt.artifacts.rglob("*.*")}
         assert found == {"metrics/summary.json", "plots/loss.csv", "report/index.html"}
-        assert (attempt.artifacts / "report/index.html").read_text() == PAGE
+        assert (attempt.artifacts / "report/index.html").read_text() == report_page()
         assert attempt.points["models.distill.gate_pass_rate"] == [(0, 0.5)]
 
 

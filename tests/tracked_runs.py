@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -210,7 +211,6 @@ HISTORY = [
     {"rate": 0.75, "adapter": "better"},
 ]
 """Exports, one after the other: the share of the model's problems that pass the gate, and what the adapter is."""
-PAGE = '<!doctype html><html lang="en"><title>Report</title><body><h1>Questions-Gen</h1></body></html>\n'
 
 
 def write_pipeline(checkout: Path, home: Path) -> None:
@@ -278,11 +278,19 @@ def teach() -> Stage:
     return Stage("teach", {}, {"mixed": Path("data/mixed")}, {"lessons": Path("data/teacher")}, work)
 
 
+@cache
+def report_page() -> str:
+    from questions_gen.report.page import page
+    from tests.report.test_page import sample_results
+
+    return page(sample_results())
+
+
 def report() -> Stage:
     def work(context: Context, *, mix: Path, summary: Path, loss: Path, page: Path) -> Log:
         files.write_json(summary, {"models": {"distill": {"gate_pass_rate": 0.5}}})
         files.write_text(loss, "step,sft\n0,2.5\n1,2.0\n")
-        files.write_text(page, PAGE)
+        files.write_text(page, report_page())
         return Log({"models": {"distill": {"gate_pass_rate": 0.5}}})
 
     outputs = {

@@ -23,13 +23,17 @@ class Pages:
         self._browser, self._url, self._pictures = browser, url, pictures
 
     def open(self, path: str, *words: str, narrow: bool = False) -> None:
-        """Open a page and wait for the words; then look at what it complained of and asked for, and take a picture."""
+        """Open a page, wait for the words, and check it."""
         self._browser.get("about:blank")  # a page that differs after the # alone would not be loaded anew
         self._browser.get(f"{self._url}/#{path}")
         self.wait_for(*words)
         if narrow:
             self._make_room()
-        self._browser.screenshot(self._pictures / f"{words[0].replace('/', '-')}.png")
+        self.check(words[0].replace("/", "-"))
+
+    def check(self, name: str) -> None:
+        """Take a picture, and look at what the page complained of and asked for."""
+        self._browser.screenshot(self._pictures / f"{name}.png")
         errors = self._browser.console_errors()
         assert [error for error in errors if not any(known in error for known in KNOWN_ERRORS)] == []
         assert self._browser.requests_that_leave() == []
@@ -42,6 +46,14 @@ class Pages:
             time.sleep(0.5)
         raise AssertionError(f"{[word for word in words if word not in shown]} not in: {shown}")
 
+    def wait_until(self, condition: str) -> None:
+        """Wait for what a script returns to be true."""
+        for _ in range(120):
+            if self._browser.run(f"return {condition}"):
+                return
+            time.sleep(0.5)
+        raise AssertionError(condition)
+
     def click(self, selector: str) -> None:
         self._browser.run("document.querySelector(arguments[0]).click()", selector)
 
@@ -50,12 +62,7 @@ class Pages:
         self.click('[aria-label="Toggle sidebar"]')
         assistant = '[data-component-id="mlflow.assistant.chat_panel.close"]'
         self._browser.run("document.querySelector(arguments[0])?.click()", assistant)
-        for _ in range(20):
-            width = self._browser.run("return document.querySelector('main').clientWidth / innerWidth")
-            if width > 0.7:
-                return
-            time.sleep(0.1)
-        raise AssertionError(f"the page has only {width:.0%} of the width")
+        self.wait_until("document.querySelector('main').clientWidth > 0.7 * innerWidth")
 
 
 @pytest.fixture
@@ -68,10 +75,10 @@ def test_an_experiment_shows_its_pipelines(pages: Pages, tracked: Tracked) -> No
     pages.open("/experiments/1/runs", "questions-gen", "smollm2-135m ", f"{len(tracked.runs())} matching runs")
 
 
-def test_a_run_shows_its_curves(pages: Pages, browser: Chromium, tracked: Tracked) -> None:
+def test_a_run_shows_its_curves(pages: Pages, tracked: Tracked) -> None:
     run = tracked.one("distill").id
     pages.open(f"/experiments/1/runs/{run}/model-metrics", "distill (loss)", "wall_seconds")
-    assert browser.run("return document.querySelectorAll('.js-plotly-plot .scatterlayer .point').length") > 0
+    pages.wait_until("document.querySelectorAll('.js-plotly-plot .scatterlayer .point').length > 0")
     pages.open(f"/experiments/1/runs/{run}/system-metrics", "rss_gib", "cpu_percent")
 
 
@@ -84,15 +91,14 @@ def test_a_run_shows_its_params_tags_and_datasets(pages: Pages, tracked: Tracked
 def test_the_reports_page_opens_as_an_artifact(pages: Pages, browser: Chromium, tracked: Tracked) -> None:
     run = tracked.runs("report")[0].id
     pages.open(f"/experiments/1/runs/{run}/artifacts/report/index.html", "report/index.html", "plots", "metrics")
-    for _ in range(100):
-        if frames := browser.driver.find_elements("css selector", "iframe"):
-            break
-        time.sleep(0.1)
-    browser.driver.switch_to.frame(frames[0])
+    pages.wait_until("document.querySelector('iframe') !== null")
+    browser.driver.switch_to.frame(browser.driver.find_element("css selector", "iframe"))
     try:
-        pages.wait_for("Questions-Gen")
+        pages.wait_for("Questions-Gen report", "Passes the gate")
+        pages.wait_until("document.querySelectorAll('svg').length > 3 && document.querySelectorAll('math').length > 3")
     finally:
         browser.driver.switch_to.default_content()
+    pages.check("inside")
 
 
 def test_a_pipeline_leads_to_the_run_that_made_what_was_skipped(
