@@ -6,7 +6,7 @@ STAMP := .venv/installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: repro test lint ui check-reproducible bench-rewards
+.PHONY: repro test gpu lint ui check-reproducible bench-rewards
 
 repro: $(STAMP)  ## run the pipeline: only what changed
 	dvc repro
@@ -16,6 +16,12 @@ test: $(STAMP)  ## code style and all tests
 	ruff format --check .
 	pytest -n 2 -m "not alone"
 	pytest -m alone
+
+gpu: $(STAMP)  ## what a GPU needs beside: unsloth and all that it asks for
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock --requirement requirements-gpu.lock
+	$(BIN)/python -c 'import torch; assert torch.version.cuda, "torch is a CPU build: unset PIP_EXTRA_INDEX_URL, remove .venv"'
+	$(BIN)/python -c 'import torch; assert torch.cuda.is_available(), "no GPU is seen: does nvidia-smi show one?"'
+	$(BIN)/python -c 'import unsloth'
 
 lint: $(STAMP)  ## mend code style
 	ruff check --fix .

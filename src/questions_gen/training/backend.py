@@ -248,15 +248,18 @@ def runtime_arguments(params: ModelParams, seed: int, output: Path) -> dict[str,
 
     Those of what is learned stand with each trainer. A test holds both to unsloth's list of changed defaults.
     """
+    import torch
+
     return {
         "output_dir": str(output),
+        "use_cpu": not torch.cuda.is_available(),  # without it, bf16 is refused on a CPU
         "bf16": params.dtype == "bfloat16",
         "fp16": False,
         "gradient_checkpointing": params.gradient_checkpointing,
         "max_grad_norm": 1.0,
         "auto_find_batch_size": False,
         "dataloader_num_workers": 0,
-        "dataloader_pin_memory": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
         "eval_strategy": "no",
         "eval_accumulation_steps": None,
         "torch_empty_cache_steps": None,
@@ -301,7 +304,8 @@ def _plain(value: Any) -> Any:
 
 def save_adapter(model: Any, path: Path) -> None:
     """Write a PEFT adapter whose bytes depend on its weights and config alone."""
-    model.save_pretrained(path, safe_serialization=True)
+    # the embeddings aren't trained; left to find that out, PEFT asks the Hub for the base model's config
+    model.save_pretrained(path, safe_serialization=True, save_embedding_layers=False)
     (path / "README.md").unlink(missing_ok=True)
     _sort_targets(path)
 
