@@ -1,5 +1,6 @@
 # The two commands of a newcomer: `make repro` and `make test`. Each makes .venv when it is missing or stale.
 PYTHON ?= python3
+PORT ?= 5000
 BIN := .venv/bin
 STAMP := .venv/installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -28,8 +29,8 @@ lint: $(STAMP)  ## mend code style
 	ruff check --fix .
 	ruff format .
 
-ui: $(STAMP)  ## MLflow's pages, on this machine alone
-	mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+ui: $(STAMP)  ## MLflow's pages, on this machine alone; PORT=5001 if another program has 5000
+	MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1 --host 127.0.0.1 --port $(PORT)
 
 check-reproducible: $(STAMP)  ## run the committed pipeline in two fresh clones and compare every byte of dvc.lock
 	./tests/check_reproducible.sh

@@ -11,6 +11,7 @@
     questions-gen teacher plan | record | stats | verify | show KEY | seal | prune
     questions-gen publish --dry-run
     questions-gen doctor --before-run
+    questions-gen track sync
 
 Exit codes: 0 fine · 1 done, but a gate is closed, too little was accepted, or stored answers are damaged · 2 bad input,
 which the error names. docs/commands.md has more.
@@ -18,7 +19,7 @@ which the error names. docs/commands.md has more.
 
 import typer
 
-from questions_gen.commands import profile, teacher
+from questions_gen.commands import profile, teacher, track
 from questions_gen.commands.compare import compare
 from questions_gen.commands.contest import contest
 from questions_gen.commands.doctor import doctor
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(profile.app, name="profile")
 app.add_typer(teacher.app, name="teacher")
+app.add_typer(track.app, name="track")
 app.command()(generate)
 app.command()(vary)
 app.command()(score)
