@@ -156,5 +156,5 @@ def test_every_stage_of_the_real_path_runs_on_a_cpu(played: dict, hub: FakeHub) 
     assert taught["conversations"] >= 2 * taught["preferences"]
     summary = files.read_json(Path("metrics/summary.json"))
     assert set(summary["models"]) == {"base", "sft", "grpo", "distill"}
-    exported = {path.name for path in Path("models/export").iterdir()}
-    assert {"adapter", "merged", "gguf", "README.md", "checks.json"} <= exported
+    exported = {path.name for path in Path("models/export/distill").iterdir()}
+    assert {"adapter", "merged", "merged-nf4", "gguf", "README.md", "checks.json"} <= exported
