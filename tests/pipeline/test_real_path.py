@@ -79,7 +79,7 @@ def fill(hub: FakeHub, folder: Path) -> dict[str, str]:
 
 
 def checkout(root: Path, teacher: str) -> None:
-    for name in ("stages", "src", "data/sources"):
+    for name in ("stages", "src", "data/sources", "data/reviews"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
     params = (ROOT / "conf/qwen3-tiny.yaml").read_text()
