@@ -15,6 +15,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -24,16 +25,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.cases import CASES, matrix_rate, run_case
+from benchmarks.gpu.cases import CASES, DEFAULT, matrix_rate, run_case
 from benchmarks.gpu.model import SHAPES, matrix_parameters, write_base
 from benchmarks.gpu.table import render
-from questions_gen import files
-from questions_gen.stage import library_versions
+from questions_gen import files, launch
+from questions_gen.stage import LaunchRun, is_main, library_versions
+from questions_gen.training.processes import rank
 
 LIMIT = 470
 """Seconds for all cases together: `make gpu-check` ends within 8 minutes."""
 MATRIX = {"cuda": 8192, "cpu": 512}
 """Side of the product that the card's matrix rate is measured on."""
+
+ERROR = re.compile(r"(\[rank\d+\]: )?[\w.]+(Error|Exception|Exit)\b: [^/]*$")
+"""How Python ends a traceback; a line with a path in it is passed over."""
 
 Runner = Callable[[str, str, Path, float], dict[str, Any]]
 """(case, shape, folder, seconds left) → its numbers, or {"error": …}."""
@@ -70,13 +75,17 @@ def check(
 
 def refused(name: str, left: float) -> dict[str, str] | None:
     """Why a case isn't run, if it isn't."""
-    if CASES[name].backend == "unsloth" and importlib.util.find_spec("unsloth") is None:
-        return {"skipped": "unsloth isn't installed"}
+    import torch
+
+    if CASES[name].backend == "unsloth" and not (torch.cuda.is_available() and importlib.util.find_spec("unsloth")):
+        return {"skipped": "unsloth needs a GPU, and to be installed"}
+    if CASES[name].processes > max(1, torch.cuda.device_count()):
+        return {"skipped": f"{CASES[name].processes} cards are needed"}
     return {"skipped": "no time was left"} if left < 20 else None
 
 
 def in_this_process(name: str, shape: str, folder: Path, left: float) -> dict[str, Any]:
-    work = folder / name
+    work = folder / f"{name}-{rank()}"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:
@@ -89,15 +98,30 @@ def in_a_process(name: str, shape: str, folder: Path, left: float) -> dict[str, 
     """A case that fails or takes too long becomes an error in the results; the next one gets a clean card."""
     result, log = folder / f"{name}.json", folder / f"{name}.log"
     result.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "benchmarks.gpu_check", "--shape", shape, "--folder", str(folder), "--case", name]
+    command = [sys.executable, *started(name), "-m", "benchmarks.gpu_check"]
+    command += ["--shape", shape, "--folder", str(folder), "--case", name]
     with log.open("w") as text:
         try:
             code = subprocess.run(command, stdout=text, stderr=subprocess.STDOUT, timeout=left).returncode
         except subprocess.TimeoutExpired:
-            code = f"stopped after {left:.0f} s"
+            return {"error": f"stopped after {left:.0f} s: no time was left"}
     if result.exists():
         return files.read_json(result)
-    return {"error": f"exit code {code}", "output": log.read_text(errors="replace").splitlines()[-25:]}
+    return {"error": f"exit code {code}", "said": said(log.read_text(errors="replace"))}
+
+
+def said(log: str) -> str:
+    """The line of a process's output that names an error, the last one; what lies where on this machine is left out."""
+    lines = [line.strip() for line in log.splitlines()]
+    return next((line for line in reversed(lines) if ERROR.match(line)), "")
+
+
+def started(name: str) -> list[str]:
+    """What starts the processes of a case as `run.launch` would; nothing for one process."""
+    case = CASES[name]
+    if case.processes == 1:
+        return []
+    return ["-m", *launch.command(LaunchRun(processes=case.processes, hosts=1, address=None, engine=case.engine), 0)]
 
 
 def machine() -> dict[str, Any]:
@@ -121,14 +145,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=list(SHAPES), default="qwen3-14b")
     parser.add_argument("--folder", type=Path, help="for the base model and what the cases write; default: temporary")
-    parser.add_argument("--cases", default=",".join(CASES), help="comma-separated; default: %(default)s")
+    parser.add_argument("--cases", default=",".join(DEFAULT), help=f"some of {', '.join(CASES)}")
     parser.add_argument("--out", type=Path, default=Path("gpu-check.json"))
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for all cases; default: %(default)s")
     parser.add_argument("--case", choices=list(CASES), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.case:
         numbers = in_this_process(asked.case, asked.shape, asked.folder, asked.limit)
-        if os.environ.get("RANK", "0") == "0":
+        if is_main():
             files.write_json(asked.folder / f"{asked.case}.json", numbers)
         return
     with tempfile.TemporaryDirectory() as temporary:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gpu_check
+from benchmarks.gpu import curve
 from benchmarks.gpu.cases import CASES, profile
 from benchmarks.gpu.model import SHAPES, matrix_parameters
-from benchmarks.gpu.table import render
+from benchmarks.gpu.table import kernels, render, targets
 from tests.conftest import ROOT
 
 CASES_OF_A_CPU = ["sft-nf4", "sft-nf4-plain", "sft-bf16-kept", "grpo-nf4", "export", "sft-bf16-unsloth"]
@@ -62,9 +63,10 @@ def test_the_export_is_checked(results: dict) -> None:
     assert results["cases"]["export"]["checks"]["safetensors"]["positions"] > 0
 
 
-def test_a_backend_that_is_not_installed_is_said_so(results: dict) -> None:
-    assert results["cases"]["sft-bf16-unsloth"] == {"skipped": "unsloth isn't installed"}
-    assert "`sft-bf16-unsloth`: unsloth isn't installed" in render(results["file"])
+def test_what_this_machine_can_not_run_is_said_so(results: dict) -> None:
+    assert results["cases"]["sft-bf16-unsloth"] == {"skipped": "unsloth needs a GPU, and to be installed"}
+    assert "`sft-bf16-unsloth`: unsloth needs a GPU" in render(results["file"])
+    assert gpu_check.refused("sft-bf16-ddp", 300.0) == {"skipped": "2 cards are needed"}
 
 
 def test_the_cases_leave_nothing_but_the_base_model(results: dict) -> None:
@@ -88,6 +90,33 @@ def test_the_real_shape_is_qwen3_14b() -> None:
     assert {case.work for case in CASES.values()} == {"sft", "plain", "grpo", "export"}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs/gpu").glob("*.json")), ids=lambda path: path.name)
-def test_the_tables_of_the_page_are_those_of_the_file(path: Path) -> None:
-    assert render(json.loads(path.read_text())) in (ROOT / "docs/gpu.md").read_text(encoding="utf-8")
+PAGE = ROOT / "docs/gpu.md"
+FILES = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "docs/gpu").glob("*.json"))}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_tables_of_the_page_are_those_of_the_files(name: str) -> None:
+    assert render(FILES[name]) in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_targets_and_the_kernels_of_the_page_follow_from_the_files() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert targets(FILES) in page
+    for name in ("sft-bf16", "sft-bf16-plain"):
+        assert kernels(FILES["backends"]["cases"][name]) in page
+
+
+def test_the_tables_of_the_experiment_are_those_of_its_file() -> None:
+    run = json.loads((ROOT / "docs/experiments/gpu-smollm2.json").read_text())
+    assert curve.render(run) in (ROOT / "docs/experiments/gpu-smollm2.md").read_text(encoding="utf-8")
+
+
+def test_an_error_is_quoted_without_what_lies_where_on_the_machine() -> None:
+    log = """Traceback (most recent call last):
+  File "/home/someone/x.py", line 1, in <module>
+[rank1]: RuntimeError: mixed torch.Tensor and DTensor
+FileNotFoundError: no such file: /home/someone/base
+  0%|          | 0/4 [00:05<?, ?it/s]
+"""
+    assert gpu_check.said(log) == "[rank1]: RuntimeError: mixed torch.Tensor and DTensor"
+    assert gpu_check.said("") == ""

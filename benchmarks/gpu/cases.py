@@ -4,7 +4,6 @@ Each case is for a process of its own, so that its peak memory is its own. A tim
 ends (synchronised); the first training step warms up and doesn't count.
 """
 
-import os
 import resource
 import sys
 import time
@@ -25,6 +24,7 @@ from questions_gen.training.backend import LoraParams, ModelParams, load_model, 
 from questions_gen.training.export import check_formats, write_formats
 from questions_gen.training.grpo import GrpoParams, draw_prompts, policy_trainer
 from questions_gen.training.lengths import token_lengths
+from questions_gen.training.processes import count
 from questions_gen.training.rollouts import GroupReward
 from questions_gen.training.sft import SupervisedParams, supervised_trainer
 from tests.conftest import tiny_problems, write_tiny_mixed
@@ -33,8 +33,10 @@ SECTIONS = {
     "model": ModelParams, "lora": LoraParams, "sft": SupervisedParams, "grpo": GrpoParams, "rewards": RewardParams,
     "run": RunParams,
 }  # fmt: skip
-STEPS = 4
-"""Optimizer steps of supervised training: one warms up, three count."""
+NEW_TOKENS = 128
+"""At most, in a rollout: a token takes about as long at the end of a longer one."""
+STEPS = 3
+"""Optimizer steps of supervised training: one warms up, the others count."""
 KERNELS = 12
 """Rows of a case's table of kernels."""
 
@@ -49,20 +51,32 @@ class Case:
     """Gradient checkpointing."""
     batch_size: int | None = None
     """Conversations a forward pass, with the effective batch as it is; none is the profile's."""
+    processes: int = 1
+    """One a card."""
+    engine: Literal["ddp", "fsdp2"] = "ddp"
+    profiled: bool = False
+    """Whether the kernels of one more forward and backward pass are listed."""
 
 
 CASES = {
     "sft-nf4": Case("sft", four_bit=True),
     "sft-nf4-plain": Case("plain", four_bit=True),
     "sft-nf4-unsloth": Case("sft", "unsloth", four_bit=True),
-    "sft-bf16": Case("sft"),
-    "sft-bf16-plain": Case("plain"),
+    "sft-bf16": Case("sft", profiled=True),
+    "sft-bf16-plain": Case("plain", profiled=True),
     "sft-bf16-unsloth": Case("sft", "unsloth"),
     "sft-bf16-kept": Case("sft", recompute=False),
+    "sft-bf16-2x4": Case("sft", batch_size=2),
+    "sft-bf16-2x4-plain": Case("plain", batch_size=2),
+    "sft-bf16-ddp": Case("sft", processes=2),
+    "sft-bf16-fsdp2": Case("sft", processes=2, engine="fsdp2"),
     "grpo-nf4": Case("grpo", four_bit=True),
     "grpo-nf4-unsloth": Case("grpo", "unsloth", four_bit=True),
+    "grpo-bf16": Case("grpo"),
     "export": Case("export"),
 }
+DEFAULT = ("sft-nf4", "sft-nf4-unsloth", "grpo-nf4", "export", "grpo-nf4-unsloth")
+"""What `make gpu-check` has time for: what the profile does, on both backends. The others are for comparison."""
 
 
 def run_case(case: Case, shape: str, folder: Path, work: Path) -> dict[str, Any]:
@@ -133,7 +147,7 @@ def _mac() -> bool:
     return sys.platform == "darwin"  # counts in bytes
 
 
-def full_rows(folder: Path, length: int, count: int) -> list[Conversation]:
+def full_rows(folder: Path, length: int, rows: int) -> list[Conversation]:
     """Conversations of exactly `length` tokens: each digit is one token of Qwen3."""
     asked = prompts.problem_messages("number theory", ("divisibility",))
 
@@ -143,17 +157,18 @@ def full_rows(folder: Path, length: int, count: int) -> list[Conversation]:
         return Conversation(id=f"full-{number}", task="problem", messages=(*asked, answer), source_id="full")
 
     around = token_lengths(folder, [row(0, 1)])[0] - 1
-    return [row(number, length - around) for number in range(count)]
+    return [row(number, length - around) for number in range(rows)]
 
 
 def _sft(case: Case, shape: str, values: Mapping[str, Any], folder: Path, work: Path, clock: Clock) -> dict[str, Any]:
     model_params, training = values["model"], values["sft"]
     effective = training.batch_size * training.accumulation
     size = case.batch_size or training.batch_size
+    if case.engine == "fsdp2":  # bitsandbytes' optimizers take no sharded tensors
+        training = training.model_copy(update={"optimizer": "adamw_torch"})
     training = training.model_copy(
         update={
-            "steps": STEPS, "batch_size": size, "accumulation": effective // size // processes(),
-            "checkpoint_steps": 10 * STEPS,
+            "steps": STEPS, "batch_size": size, "accumulation": effective // size, "checkpoint_steps": 10 * STEPS,
         }
     )  # fmt: skip
     rows = full_rows(folder, model_params.max_length, effective)
@@ -161,6 +176,7 @@ def _sft(case: Case, shape: str, values: Mapping[str, Any], folder: Path, work: 
     make = _plain_trainer if case.work == "plain" else _our_trainer
     trainer = clock.timed("load", make)(training, model_params, values["lora"], folder, rows, work, [steps])
     lengths = {len(row["input_ids"]) for row in trainer.train_dataset if "input_ids" in row}
+    trainer.args.save_strategy = "no"  # else the last step is saved
     clock.timed("train", trainer.train)()
     seconds = median(steps.seconds()[1:])
     tokens = effective * model_params.max_length
@@ -169,8 +185,8 @@ def _sft(case: Case, shape: str, values: Mapping[str, Any], folder: Path, work: 
     return {
         "work": case.work,
         "batch_size": size,
-        "accumulation": training.accumulation,
-        "processes": processes(),
+        "accumulation": trainer.args.gradient_accumulation_steps,
+        "processes": count(),
         "lengths": sorted(lengths),
         "load_seconds": clock.laps["load"],
         "warm_up_seconds": steps.seconds()[0],
@@ -180,12 +196,8 @@ def _sft(case: Case, shape: str, values: Mapping[str, Any], folder: Path, work: 
         "flops_per_token": factor * matrices,
         "flops_per_second": factor * matrices * tokens / seconds,
         "loss": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
-        "kernels": kernels(trainer) if case.backend == "transformers" else [],
+        "kernels": kernels(trainer) if case.profiled else [],
     }
-
-
-def processes() -> int:
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _our_trainer(
@@ -286,7 +298,7 @@ def kernels(trainer: Any) -> list[dict[str, Any]]:
     import torch
     from torch.profiler import ProfilerActivity
 
-    if not torch.cuda.is_available() or processes() > 1:
+    if not torch.cuda.is_available():
         return []
     batch = trainer._prepare_inputs(next(iter(trainer.get_train_dataloader())))
     trainer.model.train()
@@ -301,7 +313,9 @@ def kernels(trainer: Any) -> list[dict[str, Any]]:
 
 def _grpo(case: Case, shape: str, values: Mapping[str, Any], folder: Path, work: Path, clock: Clock) -> dict[str, Any]:
     """One policy step: rollouts of full length, since random weights seldom end a text, rewards and the update."""
-    grpo = values["grpo"].model_copy(update={"steps": 1, "checkpoint_steps": 10})
+    grpo = values["grpo"]
+    sampling = grpo.sampling.model_copy(update={"max_new_tokens": min(NEW_TOKENS, grpo.sampling.max_new_tokens)})
+    grpo = grpo.model_copy(update={"steps": 1, "checkpoint_steps": 10, "sampling": sampling})
     write_tiny_mixed(work / "mixed")
     problems = tiny_problems(20)
     history = History(values["rewards"].history_size)
@@ -319,6 +333,7 @@ def _grpo(case: Case, shape: str, values: Mapping[str, Any], folder: Path, work:
         output=work / "policy", callbacks=[steps],
     )  # fmt: skip
     trainer._generate_single_turn = clock.timed("rollouts", trainer._generate_single_turn)
+    trainer.args.save_strategy = "no"
     trainer.train()
     tokens = sum(row["completion"]["tokens"] for row in reward.rollouts)
     step = steps.seconds()[0]

@@ -13,7 +13,9 @@ from questions_gen import files
 from tests.qwen import SMALL, build_tokenizer
 
 SHARD = 2**31
-"""Bytes, about: two gigabytes, so that some are written at once."""
+"""Bytes, about."""
+WRITERS = 6
+"""Shards that are drawn and written at once: the most that the host's memory holds of them."""
 
 SHAPES: dict[str, dict[str, Any]] = {
     # config.json of Qwen/Qwen3-14B
@@ -39,25 +41,21 @@ def write_base(folder: Path, shape: str, device: str, seed: int = 0) -> None:
 
     folder.mkdir(parents=True)
     config, shapes = _skeleton(shape)
-    generator = torch.Generator(device).manual_seed(seed)
-
-    def draw(name: str, size: tuple[int, ...]) -> Any:
-        if len(size) == 1:
-            return torch.ones(size, dtype=torch.bfloat16)
-        drawn = torch.empty(size, dtype=torch.bfloat16, device=device)
-        return drawn.normal_(0, config.initializer_range, generator=generator).cpu()
-
     shards = list(_sharded(shapes))
     names = [f"model-{number + 1:05d}-of-{len(shards):05d}.safetensors" for number in range(len(shards))]
-    with ThreadPoolExecutor(4) as pool:
-        written = []
-        for name, shard in zip(names, shards, strict=True):
-            tensors = {key: draw(key, size) for key, size in shard.items()}
-            written.append(pool.submit(save_file, tensors, folder / name, {"format": "pt"}))
-            for earlier in written[:-3]:
-                earlier.result()  # at most four shards in the host's memory
-        for last in written:
-            last.result()
+
+    def write(number: int) -> None:
+        generator = torch.Generator(device).manual_seed(seed + number)
+        tensors = {}
+        for key, size in shards[number].items():
+            drawn = torch.ones(size, dtype=torch.bfloat16, device=device)
+            if len(size) > 1:
+                drawn.normal_(0, config.initializer_range, generator=generator)
+            tensors[key] = drawn.cpu()
+        save_file(tensors, folder / names[number], {"format": "pt"})
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(write, range(len(shards))))
     places = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
     size = sum(2 * _elements(shape) for shape in shapes.values())
     files.write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": size}, "weight_map": places})

@@ -21,8 +21,58 @@ def render(results: Mapping[str, Any]) -> str:
         if rows:
             parts.append(table(rows, results))
     failed = {name: case for name, case in cases.items() if "work" not in case}
-    parts += [f"`{name}`: {case.get('skipped') or case['error']}" for name, case in failed.items()]
+    parts += [f"`{name}`: {missing(case)}" for name, case in failed.items()]
     return "\n\n".join(parts) + "\n"
+
+
+def missing(case: Mapping[str, str]) -> str:
+    """Why a case has no numbers."""
+    words = case.get("skipped") or case["error"]
+    return f"{words}: {case['said']}" if case.get("said") else words
+
+
+def targets(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was aimed at and what was seen, from the files of docs/gpu by their names."""
+    nf4 = files["profile"]["cases"]["sft-nf4"]
+    side = files["backends"]["cases"]
+    ours, plain, unsloth = (side[name] for name in ("sft-bf16", "sft-bf16-plain", "sft-bf16-unsloth"))
+    wide, two = files["variants"]["cases"]["sft-bf16-2x4"], files["two-cards"]["cases"]["sft-bf16-ddp"]
+
+    def share(case: Mapping[str, Any], name: str) -> str:
+        return f"{100 * case['flops_per_second'] / files[name]['matrix_flops_per_second']:.1f} %"
+
+    fast = f"{ours['tokens_per_second'] / plain['tokens_per_second']:.2f} times its tokens/s"
+    rows = [
+        ["4 bit, LoRA r=32, 2048 tokens, in 24 GiB", f"{nf4['device_bytes'] / GIB:.1f} GiB taken", "profile"],
+        ["bf16 LoRA at 40 % of the matrix rate, batch 1 × 8", f"missed: {share(ours, 'backends')}", "backends"],
+        ["the same with unsloth", share(unsloth, "backends"), "backends"],
+        ["the same without unsloth, batch 2 × 4", share(wide, "variants"), "variants"],
+        ["bf16 at least as fast as the plain script", fast, "backends"],
+        [
+            "unsloth against ours, bf16",
+            f"{unsloth['tokens_per_second'] / ours['tokens_per_second']:.2f} times",
+            "backends",
+        ],
+        [
+            "two cards (DDP) against one",
+            f"{two['tokens_per_second'] / ours['tokens_per_second']:.2f} times",
+            "two-cards",
+        ],
+    ]
+    return markdown(["", "measured", "file"], rows) + "\n"
+
+
+def kernels(case: Mapping[str, Any]) -> str:
+    """How long the card works on one forward and backward pass, of how long that takes, and on what."""
+    spent = case["kernels"]
+    busy = spent[0]["milliseconds"] / spent[0]["share"]
+    whole = 1000 * case["step_seconds"] / case["accumulation"]
+    rows = [
+        [f"`{row['name'][:60]}`", str(row["calls"]), f"{row['milliseconds']:.1f}", f"{100 * row['share']:.0f} %"]
+        for row in spent[:8]
+    ]
+    table = markdown(["kernel", "calls", "ms", "of the card's work"], rows)
+    return f"Of {whole:.0f} ms a pass, the card works for {busy:.0f}.\n\n{table}\n"
 
 
 def about(results: Mapping[str, Any]) -> str:

@@ -301,6 +301,11 @@ def supervised_loss(params: ModelParams) -> str:
     return "nll" if params.backend == "unsloth" else "chunked_nll"
 
 
+def supervised_length(params: ModelParams) -> int | None:
+    """TRL's max_length for sft and dpo, where no row is longer. unsloth puts its model's in place of none."""
+    return params.max_length if params.backend == "unsloth" else None
+
+
 def check_fields(arguments: Any, wanted: Mapping[str, Any]) -> None:
     """Raises UserError with each field of a built trainer's `arguments` that isn't what it was asked to be."""
     changed = [

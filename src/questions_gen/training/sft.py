@@ -23,6 +23,7 @@ from questions_gen.training.backend import (
     load_weights,
     runtime_arguments,
     save_trained,
+    supervised_length,
     supervised_loss,
     use_backend,
 )
@@ -133,7 +134,7 @@ def trainer_arguments(training: SupervisedParams, model_params: ModelParams, see
         "weight_decay": training.weight_decay,
         "lr_scheduler_type": training.scheduler,
         "optim": training.optimizer,
-        "max_length": None,  # over-length rows were dropped
+        "max_length": supervised_length(model_params),
         "padding_free": False,
         "save_steps": training.checkpoint_steps,
     }
