@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import fakes, seed_formula
-from benchmarks.fakes import Real
+from benchmarks import seed_formula
 from benchmarks.padding import PADDINGS
+from questions_gen import fakes
 from questions_gen.answers import parse_completion
+from questions_gen.fakes import Real
 from questions_gen.history import History
 from questions_gen.params import load_params
 from questions_gen.problem import Features, Index, features

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from questions_gen import files
-from questions_gen.params import PARAMS_FILE, Name, ParamsError, load_yaml, parse_params
+from questions_gen.params import PARAMS_FILE, Name, ParamsError, Told, load_yaml, parse_params
 from questions_gen.params import did_you_mean as did_you_mean
 from questions_gen.sources import LOCAL
 from questions_gen.stage import CHECKED, Context, Log, RunParams, Stage
@@ -30,7 +30,7 @@ STAGES: tuple[Stage, ...] = (
 )
 SECTIONS: dict[str, Any] = {
     "profile": Name,
-    **{name: kind for stage in STAGES for name, kind in stage.params.items()},
+    **{name: kind for stage in STAGES for name, kind in stage.params.items() if kind != Told},
     "run": RunParams,
 }
 """All that may stand in params.yaml."""
@@ -40,6 +40,7 @@ ROOM = {
     "grpo.sampling.max_new_tokens": 1,
     "propose.sampling.max_new_tokens": 1,
     "evaluate.sampling.max_new_tokens": 1,
+    "evaluate.thinking.max_new_tokens": 1,
     "export.smoke_tokens": 1,
 }
 """Key → how many tokens it must stay below model.max_length: what is generated follows a prompt."""

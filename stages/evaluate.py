@@ -1,22 +1,29 @@
 """evaluate: the same prompts and seeds for the base model and each trained adapter, judged by the rewards.
 
-The prompts are the topics and concepts of held-out problems. Novelty is counted against the training data, so
-that the base model's evaluation depends on nothing that is trained.
+New problems on every topic, without and with thinking; variations of held-out problems and of the model's own; and,
+beside the base model, controls that no model wrote. Novelty is counted against the training data, so that the base
+model's evaluation depends on nothing that is trained. docs/evaluation.md says what is measured.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from statistics import fmean
+from typing import Annotated, Any
 
-from questions_gen import files, prompts
+from pydantic import Field, model_validator
+
+from questions_gen import files, measures, prompts
+from questions_gen.controls import controls
 from questions_gen.history import History
+from questions_gen.measures import MEASURES, estimate
 from questions_gen.params import Count, Section, Seed
-from questions_gen.rewards.combine import RewardParams, load_judge
-from questions_gen.schema import Completion, Problem, Verdict
+from questions_gen.rewards.combine import Judge, RewardParams, load_judge
+from questions_gen.schema import Completion, Evaluated, EvaluationTest, Problem, Prompt
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.training.backend import ModelParams, load_model, load_tokenizer
-from questions_gen.training.generate import SamplingParams, generate
+from questions_gen.training.generate import SamplingParams, count_tokens, generate, supports_thinking
 
 BASE = Path("models/base")
 ADAPTERS = {
@@ -26,38 +33,127 @@ ADAPTERS = {
     "distill": Path("models/distill"),
 }
 """What each evaluated model adds to the base model: nothing, or an adapter."""
+NOT_SUPPORTED = "not supported"
 
 
 class EvaluateParams(Section):
     prompts: Count
+    """Held-out problems of each topic whose concepts are asked for, at most; three prompts of the seed come on top."""
     samples: Count
-    """Completions of each prompt: a group, which is judged as one."""
+    """Completions of each prompt for a new problem: a group, which is judged as one."""
+    variations: Annotated[int, Field(ge=0)]
+    """Held-out problems, and problems of the model's own, that are varied in each of the three ways, once."""
+    controls: Annotated[int, Field(ge=0)]
+    """Held-out problems that are judged as they are, and as many fakes made of them, at most."""
     batch_size: Count
     """Completions sampled at once."""
     sampling: SamplingParams
+    """Without thinking."""
+    thinking: SamplingParams
+    """With thinking, where the model's chat template knows it."""
+
+    @model_validator(mode="after")
+    def _both(self) -> "EvaluateParams":
+        if self.sampling.thinking or not self.thinking.thinking:
+            raise ValueError("sampling.thinking must be false, and thinking.thinking true: both are tested")
+        return self
 
 
-def summarise(completions: Sequence[Completion], verdicts: Sequence[Verdict], limit: float) -> dict:
-    """Rates and means over all completions; a reward's mean is over those that were judged, null without any.
+@dataclass(frozen=True)
+class Asked:
+    """A prompt with its place in the evaluation."""
 
-    Contaminated is a problem that is a copy of a known one (8-gram containment, novelty.py) or nearer to one than
-    the similarity `limit`.
-    """
-    names = sorted({name for verdict in verdicts for name in verdict.rewards})
-    judged = {name: [v.rewards[name] for v in verdicts if v.rewards.get(name) is not None] for name in names}
-    reasons = Counter(reason for verdict in verdicts for reason in verdict.reasons)
-    statements = [c.statement for c in completions if c.statement]
+    test: EvaluationTest
+    cell: str
+    prompt: Prompt
+
+
+def new_problems(mixed: Path, count: int) -> list[Asked]:
+    """What is asked of every model first: the seed's three prompts and every topic of the data."""
+    training, held_out = (files.read_records(mixed / name, Problem) for name in ("problems.jsonl", "evaluation.jsonl"))
+    asked = [*prompts.seed_prompts(), *prompts.topic_prompts(training, held_out, count)]
+    return [Asked("new", prompt.topic or "", prompt) for prompt in asked]
+
+
+def variations(test: EvaluationTest, name: str, statement: str) -> list[Asked]:
+    return [Asked(test, prompt.kind or "", prompt) for prompt in prompts.variation_prompts(name, statement)]
+
+
+def chosen_variations(
+    test: EvaluationTest, originals: Mapping[str, str], count: int, tokens: Callable[[Prompt], int], room: int
+) -> tuple[list[Asked], int]:
+    """The three variations of the first `count` originals (name → statement) whose prompts have at most `room` tokens;
+    and how many originals before them had more."""
+    chosen: list[Asked] = []
+    too_long = 0
+    for name, statement in originals.items():
+        if len(chosen) >= 3 * count:
+            break
+        asked = variations(test, name, statement)
+        if max(tokens(one.prompt) for one in asked) > room:
+            too_long += 1
+        else:
+            chosen += asked
+    return chosen, too_long
+
+
+def own_problems(asked: Sequence[Asked], completions: Sequence[Completion]) -> dict[str, str]:
+    """Of each prompt for a new problem the first completion with a statement: own/<prompt id> → statement."""
+    new = {one.prompt.id for one in asked if one.test == "new"}
+    found: dict[str, str] = {}
+    for completion in completions:
+        if completion.prompt_id in new and completion.statement.strip():
+            found.setdefault(f"own/{completion.prompt_id}", completion.statement.strip())
+    return found
+
+
+def judged(judge: Judge, asked: Sequence[Asked], completions: Sequence[Completion], thinking: bool) -> list[Evaluated]:
+    """Completions of the prompts as rows; those of one prompt are a group."""
+    by_id = {one.prompt.id: one for one in asked}
+    verdicts = judge.judge(completions, [one.prompt for one in asked])
+    nearest = judge.nearest_known(completions)
+    return [
+        Evaluated(
+            test=by_id[c.prompt_id].test,
+            cell=by_id[c.prompt_id].cell,
+            thinking=thinking,
+            prompt=by_id[c.prompt_id].prompt,
+            completion=c,
+            verdict=verdict,
+            nearest=near,
+        )
+        for c, verdict, near in zip(completions, verdicts, nearest, strict=True)
+    ]
+
+
+def judged_controls(rewards: RewardParams, mixed: Path, count: int) -> list[Evaluated]:
+    """By a judge that doesn't know the held-out problems, or each would be a copy of itself."""
+    made = controls(files.read_records(mixed / "evaluation.jsonl", Problem), count)
+    asked = [Asked("control", cell, prompt) for cell, prompt, _ in made]
+    judge = load_judge(rewards, mixed, training_problems(mixed), ("problems.jsonl",))
+    return judged(judge, asked, [completion for *_, completion in made], thinking=False)
+
+
+def training_problems(mixed: Path) -> History:
+    """All of them, however many the history of grpo keeps."""
+    problems = files.read_records(mixed / "problems.jsonl", Problem)
+    known = History(max(1, len(problems)))
+    known.add(problem.statement for problem in problems)
+    return known
+
+
+def summarise(rows: Sequence[Evaluated]) -> dict[str, Any]:
+    """Of the new problems without thinking: how many, why the gate refused, and the mean of each measure."""
+    scores = measures.score(rows)
+    new = [row for row in rows if row.test == "new" and not row.thinking]
+    means = {name: told and told["mean"] for name, measure in MEASURES.items() if (told := estimate(scores, measure))}
     return {
-        "n": len(completions),
-        "gate_pass_rate": fmean(v.passed for v in verdicts),
-        "reasons": dict(sorted(reasons.items())),
-        "rewards": {name: fmean(values) if values else None for name, values in judged.items()},
-        "total": fmean(v.total for v in verdicts),
-        "novelty_training": fmean(1 - v.similarity for v in verdicts),
-        "copies": reasons["copy"],
-        "contamination_rate": fmean("copy" in v.reasons or v.known_similarity > limit for v in verdicts),
-        "repeats": len(statements) - len(set(statements)),
-        "tokens": fmean(c.tokens for c in completions),
+        "n": len(new),
+        "rows": dict(sorted(Counter(row.test for row in rows).items())),
+        "gate_pass_rate": means.get("gate_pass_rate"),
+        "reasons": dict(sorted(Counter(reason for row in new for reason in row.verdict.reasons).items())),
+        "rewards": {name: means.get(name) for name in ("difficulty", "novelty", "rigor", "diversity")},
+        **{name: means.get(name) for name in ("total", "contamination_rate", "variation_success", "tokens")},
     }
 
 
@@ -73,23 +169,41 @@ def work(
     adapter: Path,
     evaluation: Path,
 ) -> Log:
-    asked = prompts.held_out_prompts(files.read_records(mixed / "evaluation.jsonl", Problem), evaluate.prompts)
-    known = History(rewards.history_size)
-    known.add(problem.statement for problem in files.read_records(mixed / "problems.jsonl", Problem))
-    judged_model = load_model(model, base, adapter=adapter if adapter.is_dir() else None)
-    completions = generate(
-        judged_model,
-        load_tokenizer(base),
-        asked * evaluate.samples,
-        evaluate.sampling,
-        batch_size=evaluate.batch_size,
-        seed=seed,
+    evaluated = load_model(model, base, adapter=adapter if adapter.is_dir() else None)  # first: unsloth wants to be
+    tokenizer = load_tokenizer(base)
+    write = partial(generate, evaluated, tokenizer, batch_size=evaluate.batch_size, seed=seed)
+    judge = load_judge(rewards, mixed, training_problems(mixed))
+    choose = partial(
+        chosen_variations,
+        count=evaluate.variations,
+        tokens=partial(count_tokens, tokenizer, sampling=evaluate.sampling),
+        room=model.max_length - evaluate.sampling.max_new_tokens,
     )
-    verdicts = load_judge(rewards, mixed, known).judge(completions, asked)
-    files.write_rows(evaluation / "prompts.jsonl", asked)
-    files.write_rows(evaluation / "completions.jsonl", completions)
-    files.write_rows(evaluation / "verdicts.jsonl", verdicts)
-    return Log(summarise(completions, verdicts, rewards.similarity_limit))
+
+    held_out = prompts.in_hash_order(files.read_records(mixed / "evaluation.jsonl", Problem))
+    new = new_problems(mixed, evaluate.prompts)
+    varied, too_long = choose("variation", {problem.id: problem.statement for problem in held_out})
+    first = [*new * evaluate.samples, *varied]
+    written = write([one.prompt for one in first], evaluate.sampling)
+    rows = judged(judge, [*new, *varied], written, thinking=False)
+
+    own, own_too_long = choose("own_variation", own_problems(new, written))
+    rows += judged(judge, own, write([one.prompt for one in own], evaluate.sampling), thinking=False)
+
+    thinks = supports_thinking(tokenizer)
+    if thinks:
+        thought = write([one.prompt for one in new * evaluate.samples], evaluate.thinking)
+        rows += judged(judge, new, thought, thinking=True)
+    if not adapter.is_dir():
+        rows += judged_controls(rewards, mixed, evaluate.controls)
+    files.write_rows(evaluation / "rows.jsonl", rows)
+    return Log(
+        {
+            **summarise(rows),
+            "with_thinking": "done" if thinks else NOT_SUPPORTED,
+            "originals_too_long": {"variation": too_long, "own_variation": own_too_long},
+        }
+    )
 
 
 def stage(item: str) -> Stage:

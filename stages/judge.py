@@ -5,7 +5,7 @@ from pathlib import Path
 
 from questions_gen import files
 from questions_gen.params import Count, Section
-from questions_gen.schema import Completion
+from questions_gen.schema import Completion, Evaluated
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.teacher.answers import Evaluation, summarise
 from questions_gen.teacher.client import Dropped
@@ -15,7 +15,7 @@ from questions_gen.teacher.session import Teacher, consult
 
 class JudgeParams(Section):
     samples: Count
-    """Problems of each model: the first ones that have a statement."""
+    """Problems of each model: the first new ones, written without thinking, that have a statement."""
 
 
 async def score(teacher: Teacher, completion: Completion) -> Evaluation | str:
@@ -28,8 +28,9 @@ async def score(teacher: Teacher, completion: Completion) -> Evaluation | str:
 
 def questions(evaluation: Path, judge: JudgeParams) -> list[Completion]:
     """The problems that the teacher scores."""
-    completions = files.read_records(evaluation / "completions.jsonl", Completion)
-    return [completion for completion in completions if completion.statement.strip()][: judge.samples]
+    rows = files.read_records(evaluation / "rows.jsonl", Evaluated)
+    new = [row.completion for row in rows if row.test == "new" and not row.thinking]
+    return [completion for completion in new if completion.statement.strip()][: judge.samples]
 
 
 def work(context: Context, *, teacher: TeacherParams, judge: JudgeParams, evaluation: Path, judgement: Path) -> Log:

@@ -1,7 +1,6 @@
 """The command questions-gen: profiles and scores."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,10 @@ from questions_gen.errors import UserError
 from questions_gen.params import load_yaml
 from questions_gen.profiles import find_profile, set_value, summary, values_of
 from questions_gen.rewards import difficulty
-from questions_gen.schema import Problem
+from questions_gen.schema import Completion, Problem, Prompt
+from stages.evaluate import Asked, judged
 from tests.conftest import write_tiny_mixed
+from tests.evaluations import the_judge
 from tests.fake_teacher import FakeTeacher
 from tests.pipeline.test_teach import write_proposals
 
@@ -41,8 +42,10 @@ def checkout(tmp_path, monkeypatch) -> Path:
 def test_list_marks_the_current_profile(checkout):
     lines = invoke("profile", "list").stdout.splitlines()
     assert [line.split()[:2] for line in lines if "smollm2" in line] == [["*", "smollm2-135m"]]
-    assert [line[0] for line in lines if "qwen3-14b" in line] == [" "]
+    assert [line[0] for line in lines if line.split()[:1] == ["qwen3-14b"]] == [" "]
     assert all(len(line.split()) > 4 for line in lines), "each says what it is"
+    told = [json.loads(line) for line in invoke("profile", "list", "--json").stdout.splitlines()]
+    assert [row["name"] for row in told if row["current"]] == ["smollm2-135m"]
 
 
 def test_use_copies_the_profile_to_the_byte(checkout):
@@ -240,7 +243,10 @@ def asked(checkout, monkeypatch) -> FakeTeacher:
     """A checkout whose teacher is a server on loopback, with proposals and one model's evaluation."""
     write_tiny_mixed(Path("data/mixed"))
     write_proposals(checkout / "data/proposals")
-    shutil.copytree(checkout / "data/proposals", checkout / "data/evaluation/base")
+    asked = files.read_records(checkout / "data/proposals/prompts.jsonl", Prompt)
+    written = files.read_records(checkout / "data/proposals/completions.jsonl", Completion)
+    rows = judged(the_judge(), [Asked("new", "x", prompt) for prompt in asked], written, thinking=False)
+    files.write_rows(checkout / "data/evaluation/base/rows.jsonl", rows)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     with FakeTeacher() as server:
         params = load_yaml(checkout / "params.yaml")
@@ -263,6 +269,21 @@ def test_teacher_plan_asks_nobody_and_record_asks_for_the_rest_once(asked):
     assert len(asked.bodies) == 18
     assert "teach            18 answers stored, 0 to ask for" in invoke("teacher", "plan").stdout
     assert "0 rows are gone" in invoke("teacher", "prune").stdout
+    plan = json.loads(invoke("teacher", "plan", "--json").stdout.splitlines()[0])
+    assert (plan["stage"], plan["stored"], plan["requests"]) == ("teach", 18, 0)
+    assert plan["tokens"] == {"prompt": 0, "completion": 0}
+    assert json.loads(invoke("teacher", "stats", "--json").stdout)["answers"] == 18
+    assert json.loads(invoke("teacher", "verify", "--json").stdout) == {"whole": 18, "damaged": []}
+
+
+def test_the_shell_completes_names():
+    asked = {
+        "_QUESTIONS_GEN_COMPLETE": "complete_bash",
+        "COMP_WORDS": "questions-gen profile use sm",
+        "COMP_CWORD": "3",
+    }
+    done = CliRunner().invoke(cli.app, [], prog_name="questions-gen", env=asked)
+    assert done.stdout.split() == ["smollm2-135m"]
 
 
 def test_the_command_line_is_light():

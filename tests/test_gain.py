@@ -1,76 +1,46 @@
-"""benchmarks/gain.py: completions are paired by prompt, and the interval is over prompts."""
+"""benchmarks/gain.py: folders of evaluations, paired by prompt and by seed."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from benchmarks import gain
 from questions_gen import files
-from questions_gen.answers import parse_completion
 from questions_gen.errors import UserError
-from questions_gen.schema import Verdict
+from tests.evaluations import asked_prompts, evaluated, gibberish, names, problems
 
 
-def evaluation(folder: Path, totals: dict[str, list[float]]) -> Path:
-    """A folder as the stage evaluate writes it, with these totals by prompt."""
-    rows = [(prompt, number, total) for prompt, values in totals.items() for number, total in enumerate(values)]
-    files.write_rows(
-        folder / "completions.jsonl",
-        [
-            parse_completion(id=f"{p}/{n}", prompt_id=p, text="Find x.", finish_reason="stop", tokens=3, seed=0)
-            for p, n, _ in rows
-        ],
-    )
-    files.write_rows(
-        folder / "verdicts.jsonl",
-        [
-            Verdict(passed=t > 0, rewards={"rigor": t or None}, similarity=0, known_similarity=0, total=t)
-            for _, _, t in rows
-        ],
-    )
-    return folder
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Before and after of two seeds, as the stage evaluate writes them."""
+    asked = asked_prompts(8)
+    root = tmp_path_factory.mktemp("gain")
+    folders = []
+    for seed in (0, 1):
+        for name, texts in (("before", gibberish(names(asked), 2, seed)), ("after", problems(names(asked), 2, seed))):
+            folders.append(root / f"{name}-{seed}")
+            files.write_rows(folders[-1] / "rows.jsonl", evaluated(asked, texts))
+    return folders
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> tuple[Path, Path]:
-    before = evaluation(tmp_path / "before", {"a": [0.0, 0.2], "b": [0.5, 0.5], "only before": [1.0]})
-    after = evaluation(tmp_path / "after", {"b": [0.5, 0.7], "a": [0.2, 0.4]})
-    return before, after
+def test_a_prompt_of_each_seed_counts_as_one(pairs: list[Path]) -> None:
+    one = {row.metric: row for row in gain.gains("", gain.read(pairs[:1]), gain.read(pairs[1:2]))}
+    two = {row.metric: row for row in gain.gains("", gain.read(pairs[::2]), gain.read(pairs[1::2]))}
+    assert (one["total"].prompts, two["total"].prompts) == (8, 16)
+    assert two["total"].verdict == two["gate_pass_rate"].verdict == "better"
+    assert two["total"].high - two["total"].low < one["total"].high - one["total"].low
+    assert "difficulty" not in two, "nothing of the first passed, so that there is no gain to tell of"
 
 
-def test_means_are_paired_by_prompt(pair: tuple[Path, Path]) -> None:
-    before, after = gain.paired_means([tuple(map(gain.by_prompt, pair))], "total")
-    assert before == pytest.approx([0.1, 0.5])
-    assert after == pytest.approx([0.3, 0.6])
-
-
-def test_what_was_not_judged_is_no_nought(pair: tuple[Path, Path]) -> None:
-    before, _ = gain.paired_means([tuple(map(gain.by_prompt, pair))], "rigor")
-    assert before == pytest.approx([0.2, 0.5])
-
-
-def test_the_interval_holds_the_mean_and_narrows_with_prompts() -> None:
-    draw = np.random.default_rng(1)
-    few, many = draw.normal(0.1, 0.2, 20), draw.normal(0.1, 0.2, 2000)
-    widths = []
-    for differences in (few, many):
-        mean, low, high = gain.bootstrap(differences)
-        assert low < mean < high
-        widths.append(high - low)
-    assert widths[1] < widths[0] / 5
-    assert gain.bootstrap(few) == gain.bootstrap(few), "the resamples are seeded"
-
-
-def test_the_table_is_printed_and_half_a_pair_is_refused(pair: tuple[Path, Path], capsys) -> None:
-    gain.main([str(path) for path in pair])
+def test_the_table_is_printed_and_half_a_pair_is_refused(pairs: list[Path], capsys) -> None:
+    gain.main([str(path) for path in pairs])
     printed = capsys.readouterr().out
-    assert "4 completions, 1 pair" in printed
+    assert "56 completions, 2 pair(s)" in printed
     assert "total" in printed
     with pytest.raises(SystemExit):
-        gain.main([str(pair[0])])
+        gain.main([str(pairs[0])])
 
 
 def test_a_missing_evaluation_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"completions\.jsonl"):
-        gain.by_prompt(tmp_path / "nothing")
+    with pytest.raises(UserError, match=r"rows\.jsonl"):
+        gain.read([tmp_path / "nothing"])

@@ -20,3 +20,11 @@ def test_imports_are_followed_into_functions_and_packages(tmp_path: Path) -> Non
     write_text(tmp_path / "src/questions_gen/p/c.py", "x = 1\n")
     found = [path.as_posix() for path in local_files(Path("stages/one.py"), tmp_path)]
     assert found == ["src/questions_gen/a.py", "src/questions_gen/b.py", "src/questions_gen/p/c.py", "stages/one.py"]
+
+
+def test_what_lies_beside_a_module_under_its_name_is_part_of_it(tmp_path: Path) -> None:
+    write_text(tmp_path / "stages/one.py", "from questions_gen import page\n")
+    for name in ("page.py", "page.html", "page.css", "pages.html", "other.html"):
+        write_text(tmp_path / "src/questions_gen" / name, "x = 1\n")
+    found = [path.name for path in local_files(Path("stages/one.py"), tmp_path)]
+    assert found == ["page.css", "page.html", "page.py", "one.py"]

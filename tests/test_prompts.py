@@ -4,7 +4,6 @@ import pytest
 
 from questions_gen import prompts
 from questions_gen.answers import split_answer
-from questions_gen.errors import UserError
 from questions_gen.schema import Problem, VariationKind
 
 
@@ -66,17 +65,36 @@ def test_target_is_the_statement_and_a_final_answer_line(statement, answer, targ
     assert split_answer(written) == (statement.strip(), flat)
 
 
-def test_held_out_prompts_do_not_depend_on_the_order_of_the_problems():
-    problems = [problem(f"p{i}", topic="algebra", concepts=(f"c{i}",)) for i in range(20)]
-    first = prompts.held_out_prompts(problems, 5)
-    assert first == prompts.held_out_prompts(problems[::-1], 5)
-    assert first == prompts.held_out_prompts(problems, 6)[:5]
-    assert len({prompt.id for prompt in first}) == 5
+def test_topic_prompts_do_not_depend_on_the_order_of_the_problems():
+    problems = [problem(f"p{i}", topic=("algebra", "geometry")[i % 2], concepts=(f"c{i}",)) for i in range(20)]
+    first = prompts.topic_prompts([], problems, 3)
+    assert first == prompts.topic_prompts([], problems[::-1], 3)
+    assert [prompt.topic for prompt in first] == ["algebra"] * 3 + ["geometry"] * 3
+    assert len({prompt.id for prompt in first}) == 6
     for prompt in first:
         assert prompt.messages == prompts.problem_messages(prompt.topic, prompt.concepts)
         assert not any("Find $x$." in message.content for message in prompt.messages)
 
 
-def test_more_prompts_than_held_out_problems_is_an_error_that_names_the_key():
-    with pytest.raises(UserError, match="evaluate.prompts: 2 prompts .* 1 problems"):
-        prompts.held_out_prompts([problem()], 2)
+def test_every_topic_of_the_data_is_asked_for_with_what_concepts_there_are():
+    training = [problem("t1", topic="calculus", concepts=("limits",)), problem("t2", topic=None)]
+    held_out = [problem("h1", topic="algebra", concepts=("Vieta",))]
+    asked_for = {prompt.topic: prompt for prompt in prompts.topic_prompts(training, held_out, 5)}
+    assert set(asked_for) == {"algebra", "calculus"}
+    assert asked_for["algebra"].concepts == ("Vieta",)
+    assert asked_for["calculus"].concepts == (), "concepts of training problems would ask for what was learned"
+
+
+def test_the_seeds_prompts_stand_as_they_were_and_ask_for_the_form():
+    asked_for = {prompt.topic: asked(prompt.messages) for prompt in prompts.seed_prompts()}
+    assert asked_for["calculus"].startswith("Generate a calculus competition problem:\n")
+    assert asked_for["algebra"].startswith("Create an algebra problem:\n")
+    assert asked_for["geometry"].startswith("Design a geometry proof:\n")
+    assert all(text.endswith(prompts.FORM) for text in asked_for.values())
+
+
+def test_a_problem_is_varied_in_three_ways():
+    made = prompts.variation_prompts("own/p", "Find $x$.")
+    assert [prompt.kind for prompt in made] == list(get_args(VariationKind))
+    assert {prompt.original for prompt in made} == {"Find $x$."}
+    assert len({prompt.id for prompt in made}) == 3

@@ -1,6 +1,6 @@
 import pytest
 
-from questions_gen.topics import TOPICS, classify_topic
+from questions_gen.topics import OTHER_NAMES, TOPICS, classify_topic, keeps_topic
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,23 @@ def test_classify_topic(statement, topic):
 
 def test_a_megabyte_is_no_trouble():
     assert classify_topic("prime " * 200_000) == "number theory"
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected", "reason"),
+    [
+        ("number theory", True, "one of the classifier's own"),
+        ("geometry", False, "another one"),
+        ("sequence", False, "a name of CHAMP's, for algebra"),
+        ("knots", None, "one that it doesn't know"),
+        ("other", None, "nothing that could be kept"),
+        (None, None, "none was asked for"),
+    ],
+)
+def test_whether_a_statement_keeps_the_topic(asked, expected, reason):
+    assert keeps_topic("Find all primes $p$ such that $p^2 + 2$ is prime.", asked) is expected, reason
+
+
+def test_every_other_name_is_of_a_topic():
+    assert set(OTHER_NAMES.values()) <= set(TOPICS)
+    assert not set(OTHER_NAMES) & set(TOPICS)

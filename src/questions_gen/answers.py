@@ -8,7 +8,7 @@ import re
 
 from questions_gen.schema import Completion, FinishReason
 
-_OPEN, _CLOSE = "<think>", "</think>"
+OPEN, _CLOSE = "<think>", "</think>"
 _BRACE = re.compile(r"\\boxed\s{0,8}\{|\\.|[{}]", re.DOTALL)
 _ANSWER_LINE = re.compile(
     r"^[ \t]{0,8}(?:\*\*|__)?(?:Final )?Answer(?:\*\*|__)?[ \t]{0,8}:(?:\*\*|__)?", re.MULTILINE | re.IGNORECASE
@@ -22,9 +22,9 @@ def split_thinking(text: str) -> tuple[str | None, str]:
     """Split at the last `</think>`; thinking that never ends leaves an empty rest; None when there is no thinking."""
     before, close, rest = text.rpartition(_CLOSE)
     if close:
-        return before.replace(_OPEN, "", 1).strip(), rest.strip()
-    if text.lstrip().startswith(_OPEN):
-        return text.replace(_OPEN, "", 1).strip(), ""
+        return before.replace(OPEN, "", 1).strip(), rest.strip()
+    if text.lstrip().startswith(OPEN):
+        return text.replace(OPEN, "", 1).strip(), ""
     return None, text.strip()
 
 

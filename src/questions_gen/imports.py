@@ -1,5 +1,7 @@
 """Which of our own files a script runs: its imports, followed to any depth, inside functions too.
 
+What lies beside a module under its name (page.py, page.html, page.css) is part of it.
+
 DVC doesn't follow imports. The test of dvc.yaml compares each stage's deps with this, and a stage's input
 hash covers these files, so that a checkpoint is never resumed by other code than wrote it.
 """
@@ -16,7 +18,7 @@ def local_files(script: Path, root: Path = Path(".")) -> list[Path]:
         path = todo.pop()
         if path in found:
             continue
-        found.add(path)
+        found.update(path.parent.glob(f"{path.stem}.*"))
         for name in _imported_names(ast.parse(path.read_bytes(), filename=str(path))):
             todo += _module_files(name, root)
     return sorted(path.relative_to(root) for path in found if path.read_bytes().strip())

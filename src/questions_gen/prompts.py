@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import get_args
 
-from questions_gen.errors import UserError
 from questions_gen.schema import Message, Problem, Prompt, VariationKind
 
 FORM = r"State the problem only, and end with a line `Answer: \boxed{...}` unless it asks for a proof."
@@ -66,27 +65,54 @@ def written_problem(statement: str, answer: str | None) -> str:
     return f"{statement.strip()}\nAnswer: \\boxed{{{' '.join(answer.split())}}}"
 
 
-def held_out_prompts(problems: Sequence[Problem], count: int) -> list[Prompt]:
-    """`count` prompts for new problems with the topics and concepts of held-out `problems`.
+SEED_PROMPTS = (
+    ("calculus", "Generate a calculus competition problem:"),
+    ("algebra", "Create an algebra problem:"),
+    ("geometry", "Design a geometry proof:"),
+)
+"""Topic and words of the three tests by inference of the document that the project starts from."""
 
-    Which ones goes by a hash of their ids, so that the order of the problems doesn't matter.
-    Raises UserError if there are fewer problems.
+
+def seed_prompts() -> list[Prompt]:
+    return [
+        Prompt(id=f"seed-{topic}", task="problem", messages=_ask(words, FORM), topic=topic)
+        for topic, words in SEED_PROMPTS
+    ]
+
+
+def topic_prompts(training: Sequence[Problem], held_out: Sequence[Problem], count: int) -> list[Prompt]:
+    """Prompts for a new problem of every topic of the data, in order of their names.
+
+    For each topic the concepts of up to `count` held-out problems; which ones goes by a hash of their ids, so that the
+    order of the problems doesn't matter. A topic without held-out problems is asked for by its name alone.
     """
-    if count > len(problems):
-        raise UserError(
-            f"evaluate.prompts: {count} prompts asked for, but the evaluation sets hold {len(problems)} problems; "
-            "lower it, or add to fetch.evaluation_sets"
-        )
-    chosen = sorted(problems, key=lambda problem: (hashlib.sha256(problem.id.encode()).hexdigest(), problem.id))[:count]
+    asked = []
+    for topic in sorted({problem.topic for problem in (*training, *held_out) if problem.topic}):
+        own = in_hash_order([problem for problem in held_out if problem.topic == topic])[:count]
+        named = [(f"held-out-{problem.id}", problem.concepts) for problem in own] or [(f"topic-{topic}", ())]
+        asked += [
+            Prompt(id=name, task="problem", messages=problem_messages(topic, concepts), topic=topic, concepts=concepts)
+            for name, concepts in named
+        ]
+    return asked
+
+
+def in_hash_order(problems: Sequence[Problem]) -> list[Problem]:
+    """An order that only the ids decide."""
+    return sorted(problems, key=lambda problem: (hashlib.sha256(problem.id.encode()).hexdigest(), problem.id))
+
+
+def variation_prompts(name: str, original: str) -> list[Prompt]:
+    """One prompt for each kind of variation of a statement."""
     return [
         Prompt(
-            id=f"held-out-{problem.id}",
-            task="problem",
-            messages=problem_messages(problem.topic, problem.concepts),
-            topic=problem.topic,
-            concepts=problem.concepts,
+            id=f"{name}/{kind}",
+            task="variation",
+            messages=variation_messages(kind, original),
+            original=original,
+            kind=kind,
         )
-        for problem in chosen
+        for kind in VARIATIONS
     ]
 
 

@@ -7,6 +7,9 @@ from questions_gen.problem import normalise
 
 TOPICS = ("algebra", "geometry", "number theory", "combinatorics", "calculus", "probability", "inequalities", "other")
 
+OTHER_NAMES = {"polynomial": "algebra", "sequence": "algebra", "inequality": "inequalities"}
+"""A source's own name of a topic → the one of TOPICS that holds it: those of CHAMP."""
+
 _PATTERNS: dict[str, tuple[tuple[float, str], ...]] = {
     "geometry": (
         (2, r"triangles?|circum(?:circle|center|centre|scribed|radius)|in(?:circle|center|centre|scribed|radius)|quadrilaterals?|parallelograms?|trapezoids?|polygons?|hexagons?|pentagons?|tetrahedr\w+|orthocent\w+|centroid|ellipses?|hyperbolas?|parabolas?|tangent to|perpendicular|bisectors?|midpoints?|collinear|concyclic|rhombus|pyramids?|prisms?|chord"),  # fmt: skip
@@ -56,3 +59,13 @@ def classify_topic(statement: str) -> str:
     }
     best = max(scores, key=lambda topic: scores[topic])
     return best if scores[best] > 0 else "other"
+
+
+def keeps_topic(statement: str, topic: str | None) -> bool | None:
+    """Whether the statement is of the topic that was asked for; None where none was, or one that isn't of TOPICS.
+
+    >>> keeps_topic("Find all roots of the polynomial $x^2 - 1$.", "polynomial"), keeps_topic("Find it.", "knots")
+    (True, None)
+    """
+    asked = OTHER_NAMES.get(topic or "", topic)
+    return classify_topic(statement) == asked if asked in TOPICS and asked != "other" else None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from questions_gen import files
-from questions_gen.params import ParamsError, load_yaml
+from questions_gen.params import ParamsError, Told, load_yaml
 from questions_gen.profiles import profiles, set_value, values_of
 from questions_gen.stage import Context, NoTracker, run
 from stages import check
@@ -54,7 +54,8 @@ def test_every_stage_is_covered():
 
 def test_a_section_is_the_same_to_every_stage():
     for stage in check.STAGES:
-        assert {name: check.SECTIONS[name] for name in stage.params} == dict(stage.params), stage.name
+        used = {name: kind for name, kind in stage.params.items() if kind != Told}
+        assert {name: check.SECTIONS[name] for name in used} == used, stage.name
 
 
 def test_no_key_of_a_profile_is_without_a_stage(values):
@@ -68,6 +69,8 @@ CASES = [
     ("grpo.sampling.max_new_tokens=512", ["grpo.sampling.max_new_tokens:"], "no room for the prompt"),
     ("propose.sampling.max_new_tokens=600", ["propose.sampling.max_new_tokens:"], "longer than the model takes"),
     ("evaluate.sampling.max_new_tokens=512", ["evaluate.sampling.max_new_tokens:"], "no room for the prompt"),
+    ("evaluate.thinking.max_new_tokens=384", ["evaluate.thinking.max_new_tokens:"], "no room for the prompt"),
+    ("evaluate.sampling.thinking=true", ["evaluate:"], "it would be tested with thinking twice"),
     ("export.smoke_tokens=512", ["export.smoke_tokens:"], "no room for the prompt"),
     ("run.teacher.concurrency=0", ["run.teacher.concurrency:"], "nobody would ask"),
     ("run.teacher.timeout=0.0", ["run.teacher.timeout:"], "no answer could come"),
@@ -82,6 +85,13 @@ def test_a_wrong_value_is_named(change, keys, reason):
     problems = check.find_problems(changed(change))
     assert [problem for key in keys for problem in problems if key in problem] == problems, reason
     assert problems, reason
+
+
+def test_a_server_of_rollouts_takes_whole_weights_of_plain_transformers():
+    served = ("grpo.rollouts=vllm-server", "run.rollouts.server=http://127.0.0.1:8000")
+    assert check.find_problems(changed(*served)) == []
+    problems = check.find_problems(changed(*served, "model.backend=unsloth", "model.load_in_4bit=true"))
+    assert [problem.split(":")[0] for problem in problems] == ["model.backend", "model.load_in_4bit"]
 
 
 def test_fsdp2_takes_neither_4_bit_weights_nor_an_8_bit_optimizer(values):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from questions_gen import files
 from questions_gen.answers import parse_completion
+from questions_gen.schema import Evaluated, Message, Prompt, Verdict
 from questions_gen.stage import Context, Log, NoTracker, RolloutsRun, RunParams, TeacherRun, TrackingRun
 from stages import judge
 from tests.fake_teacher import UNLIMITED, FakeTeacher
@@ -12,12 +13,17 @@ from tests.pipeline.test_teach import PARAMS, contents
 NO_ENGINE = RolloutsRun(server=None, gpu_memory=0.5)
 
 
+def row(name: str, text: str, *, test: str = "new", thinking: bool = False) -> Evaluated:
+    prompt = Prompt(id=f"p-{name}", task="problem", messages=(Message(role="user", content="?"),))
+    completion = parse_completion(id=name, prompt_id=prompt.id, text=text, finish_reason="stop", tokens=9, seed=0)
+    verdict = Verdict(passed=True, rewards={}, similarity=0.0, known_similarity=0.0, total=0.5)
+    return Evaluated(
+        test=test, cell="x", thinking=thinking, prompt=prompt, completion=completion, verdict=verdict, nearest=None
+    )
+
+
 def run_judge(home: Path, base_url: str | None, texts: list[str], mode: str = "record", out: str = "judgement") -> Log:
-    completions = [
-        parse_completion(id=f"c{n}", prompt_id=f"p{n}", text=text, finish_reason="stop", tokens=9, seed=n)
-        for n, text in enumerate(texts)
-    ]
-    files.write_rows(home / "evaluation/completions.jsonl", completions)
+    files.write_rows(home / "evaluation/rows.jsonl", [row(f"c{n}", text) for n, text in enumerate(texts)])
     server = TeacherRun(mode=mode, base_url=base_url, key_variable="NONE", concurrency=4, timeout=5.0, **UNLIMITED)
     run = RunParams(teacher=server, rollouts=NO_ENGINE, tracking=TrackingRun(enabled=False, uri=None))
     return judge.work(
@@ -40,6 +46,17 @@ def test_the_first_problems_with_a_statement_are_scored(tmp_path: Path) -> None:
     assert log.metrics["dropped"] == {}
     assert run_judge(tmp_path, None, ["", "What is 2?", "What is 3?"], mode="replay", out="replayed") == log
     assert contents(tmp_path / "judgement") == contents(tmp_path / "replayed")
+
+
+def test_only_new_problems_without_thinking_are_scored(tmp_path: Path) -> None:
+    rows = [
+        row("a", "What is 1?", thinking=True),
+        row("b", "What is 2?", test="variation"),
+        row("c", "What is 3?", test="control"),
+        row("d", "What is 4?"),
+    ]
+    files.write_rows(tmp_path / "rows.jsonl", rows)
+    assert [c.id for c in judge.questions(tmp_path, judge.JudgeParams(samples=9))] == ["d"]
 
 
 def test_what_is_not_judged_is_no_score(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from questions_gen.report.plots import DIMENSIONS
+from questions_gen.measures import DIMENSIONS as FIVE
 from questions_gen.report.summary import MODELS
 
 
@@ -26,10 +26,11 @@ def sample_logs() -> dict[str, dict[str, Any]]:
         "teach": log(
             {
                 "conversations": 6,
+                "tasks": {"problem": 2, "improve": 4},
                 "preferences": 2,
                 "dropped": {"cut_off": 1},
                 "gain": 0.123456,
-                "scores": {"n": 5, "mean": dict.fromkeys(DIMENSIONS, 2.5)},
+                "scores": {"n": 5, "mean": dict.fromkeys((*FIVE, "overall"), 2.5)},
                 "agreement": -0.25,
                 "tokens": {"prompt": 4000, "completion": 600},
             }
@@ -62,8 +63,6 @@ def evaluation(number: int) -> dict[str, Any]:
             "reasons": {"cut_off": 4 - number, "no_question": 3} if number else {"cut_off": 16},
             "rewards": {"difficulty": 0.123456, "novelty": 0.5, "rigor": 0.25, "diversity": None},
             "total": 0.1 * number,
-            "novelty_training": 0.654321,
-            "copies": 0,
             "contamination_rate": 0.125,
             "tokens": 77.5,
         }
@@ -71,4 +70,4 @@ def evaluation(number: int) -> dict[str, Any]:
 
 
 def judgement(number: int) -> dict[str, Any]:
-    return log({"n": 2, "mean": dict.fromkeys(DIMENSIONS, 2.0 + number / 3), "dropped": {}})
+    return log({"n": 2, "mean": dict.fromkeys((*FIVE, "overall"), 2.0 + number / 3), "dropped": {}})

@@ -18,6 +18,8 @@ from questions_gen.training.backend import (
     save_adapter,
 )
 
+from ..qwen import write_qwen
+
 BASE = Path("models/base")
 
 
@@ -55,6 +57,31 @@ def test_four_bits_train_on_a_cpu(params: dict) -> None:
     weights = {type(p).__name__ for name, p in model.named_parameters() if name.endswith("base_layer.weight")}
     assert weights == {"Params4bit"}
     assert any(adapters(model).values())
+
+
+@pytest.mark.parametrize("attention_bias", [False, True])
+def test_qwen3_loads_with_and_without_attention_bias_and_runs_no_code_of_its_own(
+    params: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attention_bias: bool
+) -> None:
+    """The seed asked for remote code here, and named the dtype twice."""
+    import torch
+    from transformers import AutoModelForCausalLM, Qwen3ForCausalLM
+
+    asked: dict = {}
+    load = AutoModelForCausalLM.from_pretrained
+    monkeypatch.setattr(
+        AutoModelForCausalLM, "from_pretrained", lambda name, **options: asked.update(options) or load(name, **options)
+    )
+    base = write_qwen(tmp_path / "base", attention_bias=attention_bias)
+    half = params["model"].model_copy(update={"dtype": "bfloat16"})
+    model = load_model(half, base, lora=params["lora"])
+    assert (asked["dtype"], asked["trust_remote_code"]) == (torch.bfloat16, False)
+    assert "torch_dtype" not in asked
+    plain = model.get_base_model()
+    assert isinstance(plain, Qwen3ForCausalLM)
+    assert any("q_proj" in name and name.endswith("bias") for name, _ in plain.named_parameters()) == attention_bias
+    tokens = torch.arange(12)[None]
+    assert torch.isfinite(model(input_ids=tokens).logits).all()
 
 
 @pytest.mark.parametrize("found", ["adamw_torch", None])

@@ -20,17 +20,26 @@ import pytest
 import yaml
 from safetensors.numpy import load_file
 
-from questions_gen import launch
+from questions_gen import files, launch
 from questions_gen.errors import UserError
 from questions_gen.params import load_yaml
 from questions_gen.stage import LaunchRun
 from questions_gen.training.processes import in_order, share_of_batch
 
-from ..conftest import ROOT, tiny_problems
+from ..conftest import ROOT
 from ..forked import Forked
 
 TOLERANCE = 1e-4
 """Norm of the difference between the adapters of one process and of two, as a share of the norm of what was learned."""
+
+TEXTS = [
+    "Find all primes $p$ such that $p^2 + 2$ is prime.\nAnswer: \\boxed{3}",
+    "no problem at all",
+    "How many positive divisors does $10!$ have?\nAnswer: \\boxed{270}",
+    "Determine the greatest integer $k$ such that $3^k$ divides $100!$.\nAnswer: \\boxed{48}",
+    "why",
+    "Compute the sum of the digits of $11^4$.\nAnswer: \\boxed{16}",
+]
 
 SAMPLER = '''
 import os
@@ -110,14 +119,14 @@ def distance(one: Path, two: Path, begin: Path | None) -> float:
 
 
 def test_two_processes_train_what_one_does_and_go_on_after_one_was_killed(workspace: Path) -> None:
-    statements = [f"{problem.statement}\nAnswer: \\boxed{{{problem.answer}}}" for problem in tiny_problems(5)]
-    Path("sampler.py").write_text(SAMPLER.format(texts=[*statements, "no problem at all", "why"]))
+    Path("sampler.py").write_text(SAMPLER.format(texts=TEXTS))
     launcher = (ROOT / "stages/__main__.py").read_text()
     Path("stages/__main__.py").write_text(launcher.replace("import importlib\n", "import importlib\nimport sampler\n"))
 
     in_processes(1)
     Forked("sft").finish()
     Forked("grpo").finish()
+    assert any(row["reward_std"] > 0 for row in files.read_json(Path("logs/grpo.json"))["steps"])
     for stage in ("sft", "grpo"):
         Path("models", stage).rename(f"{stage}-of-one")
     shutil.rmtree(".checkpoints")

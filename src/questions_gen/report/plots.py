@@ -8,23 +8,27 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from questions_gen.report.summary import MODELS, REWARDS, Logs, number, rounded
+from questions_gen.measures import TEACHER, Estimate
+from questions_gen.report.summary import MODELS, REWARDS, Logs, Number, rounded
 
 SUPERVISED = ("sft", "distill")
-DIMENSIONS = ("rigor", "difficulty", "innovation", "clarity", "educational_value", "overall")
+PLOTS = ("loss", "reward", "gate_reasons", "rewards_by_model", "teacher_scores", "balance")
+
+Estimates = Mapping[str, Mapping[str, Estimate | None]]
+"""Model → measure → its estimate, as in metrics/intervals.json."""
+Groups = Mapping[str, Mapping[str, Estimate | None]]
+"""What a group of bars is of → model → its estimate; None where nothing was measured."""
 
 
-PLOTS = ("loss", "reward", "gate_reasons", "rewards_by_model", "teacher_scores")
-
-
-def plots(logs: Logs) -> dict[str, str]:
+def plots(logs: Logs, estimates: Estimates) -> dict[str, str]:
     """Name of a plot → its CSV text."""
     return {
         "loss": to_csv(("step", *SUPERVISED), loss_rows(logs)),
         "reward": to_csv(("step", "reward", "gate", *REWARDS), reward_rows(logs)),
-        "gate_reasons": to_csv(("bar", "share"), gate_rows(logs)),
-        "rewards_by_model": to_csv(("bar", "mean"), reward_rows_by_model(logs)),
-        "teacher_scores": to_csv(("bar", "score"), teacher_rows(logs)),
+        "gate_reasons": bar_csv(gate_shares(logs), "share"),
+        "rewards_by_model": bar_csv(rewards_by_model(estimates), "mean"),
+        "teacher_scores": bar_csv(teacher_scores(estimates), "score"),
+        "balance": bar_csv(balance(estimates), "balance"),
     }
 
 
@@ -41,40 +45,56 @@ def reward_rows(logs: Logs) -> list[dict[str, Any]]:
     return [{"step": row["step"], **{name: rounded(row.get(name)) for name in names}} for row in steps(logs, "grpo")]
 
 
-def gate_rows(logs: Logs) -> list[dict[str, Any]]:
-    """Share of each model's completions that were refused, and for each reason; a completion may have several."""
+def gate_shares(logs: Logs) -> Groups:
+    """Share of each model's new problems that were refused, and for each reason; a problem may have several."""
     evaluated = {model: metrics(logs, f"evaluate@{model}") for model in MODELS}
     reasons = sorted({reason for found in evaluated.values() for reason in found.get("reasons", {})})
-    rows = [{"bar": f"any reason: {model}", "share": refused(found)} for model, found in evaluated.items()]
-    for reason in reasons:
-        rows += [{"bar": f"{reason}: {model}", "share": share(found, reason)} for model, found in evaluated.items()]
-    return rows
+    return {
+        "any reason": {model: refused(found) for model, found in evaluated.items()},
+        **{reason: {model: share(found, reason) for model, found in evaluated.items()} for reason in reasons},
+    }
 
 
-def refused(evaluated: Mapping[str, Any]) -> float | None:
-    return rounded(1 - evaluated["gate_pass_rate"]) if evaluated.get("n") else None
+def refused(evaluated: Mapping[str, Any]) -> Estimate | None:
+    return alone(1 - evaluated["gate_pass_rate"]) if evaluated.get("n") else None
 
 
-def share(evaluated: Mapping[str, Any], reason: str) -> float | None:
-    return rounded(evaluated["reasons"].get(reason, 0) / evaluated["n"]) if evaluated.get("n") else None
+def share(evaluated: Mapping[str, Any], reason: str) -> Estimate | None:
+    return alone(evaluated["reasons"].get(reason, 0) / evaluated["n"]) if evaluated.get("n") else None
 
 
-def reward_rows_by_model(logs: Logs) -> list[dict[str, Any]]:
-    """Mean of each reward over a model's completions."""
-    return [
-        {"bar": f"{name}: {model}", "mean": number(logs, f"evaluate@{model}", f"rewards.{name}")}
-        for name in REWARDS
-        for model in MODELS
+def alone(value: Number) -> Estimate | None:
+    """A number without an interval."""
+    return None if value is None else {"mean": rounded(value), "low": None, "high": None, "n": None, "prompts": None}
+
+
+def rewards_by_model(estimates: Estimates) -> Groups:
+    """Mean of each reward, over a model's new problems that passed the gate."""
+    return {name: by_model(estimates, name) for name in REWARDS}
+
+
+def teacher_scores(estimates: Estimates) -> Groups:
+    """The teacher's mean score of a model's problems by dimension, of 5, and the mean of all dimensions."""
+    names = (*TEACHER, "teacher_overall")
+    return {name.removeprefix("teacher_"): by_model(estimates, name) for name in names}
+
+
+def balance(estimates: Estimates) -> Groups:
+    """How even the teacher's dimensions are: lowest mean over highest. Bars, as DVC draws no radar."""
+    return {"balance": by_model(estimates, "balance")}
+
+
+def by_model(estimates: Estimates, name: str) -> dict[str, Estimate | None]:
+    return {model: estimates.get(model, {}).get(name) for model in MODELS}
+
+
+def bar_csv(groups: Groups, value: str) -> str:
+    rows = [
+        {"bar": f"{group}: {model}", value: found and found["mean"]}
+        for group, members in groups.items()
+        for model, found in members.items()
     ]
-
-
-def teacher_rows(logs: Logs) -> list[dict[str, Any]]:
-    """The teacher's mean score of a model's problems by dimension, of 5."""
-    return [
-        {"bar": f"{name}: {model}", "score": number(logs, f"judge@{model}", f"mean.{name}")}
-        for name in DIMENSIONS
-        for model in MODELS
-    ]
+    return to_csv(("bar", value), rows)
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

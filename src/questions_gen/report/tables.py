@@ -20,9 +20,9 @@ def show_models(summary: Summary) -> None:
 
 def cell(value: Number) -> str:
     """
-    >>> cell(None), cell(0.5), cell(3)
-    ('–', '0.500', '3')
+    >>> cell(None), cell(0.5), cell(77.0), cell(3)
+    ('–', '0.500', '77.0', '3')
     """
     if value is None:
         return "–"
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
+    return str(value) if isinstance(value, int) else f"{value:.{1 if abs(value) >= 10 else 3}f}"

@@ -108,6 +108,11 @@ class Judge:
             for i, c in enumerate(completions)
         ]
 
+    def nearest_known(self, completions: Sequence[Completion]) -> list[str | None]:
+        """The known problem that each statement is most like, by its core or as a whole; None where nothing is."""
+        found = self._nearest([self._read(completion) for completion in completions], self._nearest_known)
+        return [max(neighbours, key=lambda neighbour: neighbour.similarity).statement for neighbours in found]
+
     def _check(self, completions: Sequence[Completion], asked: Mapping[str, Prompt]) -> None:
         for completion in completions:
             prompt = asked.get(completion.prompt_id)
@@ -201,9 +206,13 @@ class Judge:
         return similarity(features(neighbour.statement), features(prompt.original)) > self.params.similarity_limit
 
 
-def load_judge(params: RewardParams, mixed: Path, history: History) -> Judge:
-    """A judge that knows what `mix` wrote: the difficulty model, the training and the evaluation problems."""
+MIXED_PROBLEMS = ("problems.jsonl", "evaluation.jsonl")
+
+
+def load_judge(params: RewardParams, mixed: Path, history: History, names: Sequence[str] = MIXED_PROBLEMS) -> Judge:
+    """A judge that knows what `mix` wrote: the difficulty model, and the training and evaluation problems, or those
+    of the files `names` alone."""
     known = Index()
-    for name in ("problems.jsonl", "evaluation.jsonl"):
+    for name in names:
         known.add(problem.statement for problem in files.read_records(mixed / name, Problem))
     return Judge(params, difficulty.load(mixed / "difficulty.json"), history, known)

@@ -330,7 +330,8 @@ def _plain(value: Any) -> Any:
 
 def save_adapter(model: Any, path: Path) -> None:
     """Write a PEFT adapter whose bytes depend on its weights and config alone."""
-    model.save_pretrained(path, safe_serialization=True)
+    # the embeddings aren't trained; left to find that out, PEFT asks the Hub for the base model's config
+    model.save_pretrained(path, safe_serialization=True, save_embedding_layers=False)
     (path / "README.md").unlink(missing_ok=True)
     _sort_targets(path)
 

@@ -48,15 +48,11 @@ def best_problems(rows: Sequence[Row], count: int) -> list[Row]:
 def variation_prompts(best: Sequence[Row]) -> list[Prompt]:
     """One prompt for each problem and kind."""
     return [
-        Prompt(
-            id=f"{row['completion']['id']}/{row['step']}/{kind}",
-            task="variation",
-            messages=prompts.variation_messages(kind, row["completion"]["statement"]),
-            original=row["completion"]["statement"],
-            kind=kind,
-        )
+        prompt
         for row in best
-        for kind in prompts.VARIATIONS
+        for prompt in prompts.variation_prompts(
+            f"{row['completion']['id']}/{row['step']}", row["completion"]["statement"]
+        )
     ]
 
 

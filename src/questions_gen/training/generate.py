@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from questions_gen.answers import parse_completion
+from questions_gen.answers import OPEN, parse_completion
 from questions_gen.errors import UserError
 from questions_gen.params import Count, Positive, Section
 from questions_gen.schema import Completion, FinishReason, Prompt
@@ -23,9 +23,14 @@ class SamplingParams(Section):
     """Whether the model thinks before it writes, where its chat template asks (Qwen3's `enable_thinking`)."""
 
 
+def supports_thinking(tokenizer: Any) -> bool:
+    """Whether the chat template can be told to think or not to."""
+    return "enable_thinking" in (tokenizer.chat_template or "")
+
+
 def template_arguments(tokenizer: Any, sampling: SamplingParams) -> dict[str, bool]:
     """What the chat template is told. Raises UserError for thinking that it knows nothing of."""
-    if "enable_thinking" in (tokenizer.chat_template or ""):
+    if supports_thinking(tokenizer):
         return {"enable_thinking": sampling.thinking}
     if sampling.thinking:
         raise UserError("sampling.thinking: true, but the chat template of fetch.model can't be told; set it to false")
@@ -37,7 +42,8 @@ def generate(
 ) -> list[Completion]:
     """One completion a prompt, in the order of `prompts`; batch i is drawn with seed + i.
 
-    A prompt that is given several times is sampled as often: <its id>/0, <its id>/1 …
+    A prompt that is given several times is sampled as often: <its id>/0, <its id>/1 …, and with thinking
+    <its id>/thinking/0 …
     """
     from tqdm import tqdm
 
@@ -45,8 +51,9 @@ def generate(
     sampled: Counter[str] = Counter()
     batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
     for number, batch in enumerate(tqdm(batches, desc="sampling", unit="batch")):
-        for prompt, text, tokens, reason in _generate_batch(model, tokenizer, batch, sampling, seed + number):
-            name = f"{prompt.id}/{sampled[prompt.id]}"
+        texts = [_render(tokenizer, prompt, sampling) for prompt in batch]
+        for prompt, text, tokens, reason in _generate_batch(model, tokenizer, batch, texts, sampling, seed + number):
+            name = f"{prompt.id}/{'thinking/' if sampling.thinking else ''}{sampled[prompt.id]}"
             sampled[prompt.id] += 1
             completions.append(
                 parse_completion(
@@ -54,6 +61,11 @@ def generate(
                 )
             )
     return completions
+
+
+def count_tokens(tokenizer: Any, prompt: Prompt, sampling: SamplingParams) -> int:
+    """Of the prompt as the model reads it."""
+    return len(tokenizer(_render(tokenizer, prompt, sampling), add_special_tokens=False)["input_ids"])
 
 
 def end_tokens(model: Any, tokenizer: Any) -> set[int]:
@@ -68,12 +80,11 @@ def finish_reason(tokens: Sequence[int], ends: set[int]) -> FinishReason:
 
 
 def _generate_batch(
-    model: Any, tokenizer: Any, prompts: Sequence[Prompt], sampling: SamplingParams, seed: int
+    model: Any, tokenizer: Any, prompts: Sequence[Prompt], texts: Sequence[str], sampling: SamplingParams, seed: int
 ) -> Iterator[tuple[Prompt, str, int, FinishReason]]:
-    """Each prompt with its completion's text, number of tokens and reason to end."""
+    """Each prompt, written as `texts`, with its completion's text, number of tokens and reason to end."""
     import torch
 
-    texts = [_render(tokenizer, prompt, sampling) for prompt in prompts]
     batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
     ends = end_tokens(model, tokenizer)
     torch.manual_seed(seed)
@@ -88,12 +99,16 @@ def _generate_batch(
             eos_token_id=sorted(ends),
             pad_token_id=tokenizer.pad_token_id,
         )
-    for prompt, row in zip(prompts, output[:, batch["input_ids"].shape[1] :].tolist(), strict=True):
+    written = output[:, batch["input_ids"].shape[1] :].tolist()
+    for prompt, asked, row in zip(prompts, texts, written, strict=True):
         tokens = _until_end(row, ends)
-        yield prompt, tokenizer.decode(tokens, skip_special_tokens=True), len(tokens), finish_reason(tokens, ends)
+        opened = OPEN if asked.rstrip().endswith(OPEN) else ""  # some templates open the thinking themselves
+        text = opened + tokenizer.decode(tokens, skip_special_tokens=True)
+        yield prompt, text, len(tokens), finish_reason(tokens, ends)
 
 
 def _render(tokenizer: Any, prompt: Prompt, sampling: SamplingParams) -> str:
+    """The prompt as the model reads it, up to where its answer begins."""
     messages = [message.model_dump() for message in prompt.messages]
     arguments = template_arguments(tokenizer, sampling)
     return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **arguments)

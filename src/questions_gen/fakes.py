@@ -1,9 +1,14 @@
-"""Fakes made from real problems: each family spoils a problem in one way that a reward must not pay."""
+"""Fakes made from real problems: each family spoils a problem in one way that a reward must not pay.
+
+They are the floor of an evaluation, and of `make bench-rewards`.
+"""
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
+
+from questions_gen.schema import FinishReason
 
 _OPENERS = (
     "Sure! Here's a challenging problem for you:\n\n{}",
@@ -51,17 +56,32 @@ class Real(NamedTuple):
     answer: str | None
 
 
-def make(reals: list[Real], seed: int = 0) -> list[tuple[str, str, str]]:
-    """(family, text, finish reason) of fakes: one of each family that applies, for each problem."""
+class Fake(NamedTuple):
+    family: str
+    text: str
+    finish_reason: FinishReason
+
+
+def make(reals: Sequence[Real], seed: int = 0) -> list[Fake]:
+    """One of each family that applies, for each problem."""
+    return [fake for made in _made(reals, seed) for fake in made]
+
+
+def one_each(reals: Sequence[Real], seed: int = 0) -> list[Fake]:
+    """One for each problem, of the families in turn."""
+    return [made[number % len(made)] for number, made in enumerate(_made(reals, seed))]
+
+
+def _made(reals: Sequence[Real], seed: int) -> Iterator[list[Fake]]:
     draw = random.Random(seed)
-    fakes = []
     for number, real in enumerate(reals):
         other = reals[(number * 7 + 3) % len(reals)]
-        for family, spoil in FAMILIES.items():
-            text = spoil(real, other, draw)
-            if text is not None:
-                fakes.append((family, text, "length" if family == "cut off by the limit" else "stop"))
-    return fakes
+        texts = [(family, spoil(real, other, draw)) for family, spoil in FAMILIES.items()]
+        yield [
+            Fake(family, text, "length" if family == "cut off by the limit" else "stop")
+            for family, text in texts
+            if text is not None
+        ]
 
 
 def _shuffled(real: Real, other: Real, draw: random.Random) -> str | None:
