@@ -4,13 +4,14 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from questions_gen import files, mixing, params
 from questions_gen.errors import UserError
 from questions_gen.schema import Conversation, Problem
-from questions_gen.stage import Context, NoTracker
+from questions_gen.stage import Context, DataRun, NoTracker
 from questions_gen.training.lengths import token_lengths
 from stages import mix
 
@@ -94,10 +95,11 @@ def base(tmp_path_factory) -> Path:
     return folder
 
 
-def run(folder: Path, base: Path, raw: Path, seed: int = 3407, **values):
+def run(folder: Path, base: Path, raw: Path, seed: int = 3407, processes: int = 1, memory: float = 3.0, **values):
     """(folder with the outputs, log) of the stage."""
     parsed = params.parse_params({"mix": {**VALUES, **values}, "seed": seed}, mix.STAGE.params)
-    context = Context(run=None, tracker=NoTracker(), checkpoints=folder, home=folder)
+    settings = SimpleNamespace(data=DataRun(processes=processes, memory=memory))
+    context = Context(run=settings, tracker=NoTracker(), checkpoints=folder, home=folder)
     return folder, mix.work(context, **parsed, raw=raw, base=base, mixed=folder)
 
 

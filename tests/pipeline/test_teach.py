@@ -14,7 +14,7 @@ from questions_gen import files, prompts
 from questions_gen.answers import parse_completion, split_answer
 from questions_gen.errors import UserError
 from questions_gen.schema import Conversation, Preference, Prompt
-from questions_gen.stage import Context, Log, NoTracker, RolloutsRun, RunParams, TeacherRun, TrackingRun
+from questions_gen.stage import Context, DataRun, Log, NoTracker, RolloutsRun, RunParams, TeacherRun, TrackingRun
 from questions_gen.teacher.prompts import TeacherParams
 from stages import teach
 from tests.conftest import write_tiny_mixed
@@ -62,7 +62,12 @@ def run_teach(
     **proposals: object,
 ) -> Log:
     server = TeacherRun(mode=mode, base_url=base_url, key_variable="NONE", concurrency=4, timeout=5.0, **UNLIMITED)
-    run = RunParams(teacher=server, rollouts=NO_ENGINE, tracking=TrackingRun(enabled=False, uri=None))
+    run = RunParams(
+        data=DataRun(processes=1, memory=3.0),
+        teacher=server,
+        rollouts=NO_ENGINE,
+        tracking=TrackingRun(enabled=False, uri=None),
+    )
     context = Context(run, NoTracker(), home / "checkpoints", home)
     write_tiny_mixed(home / "mixed")
     return teach.work(
