@@ -13,7 +13,7 @@ band are some 10 kB a statement, where a sorted column of bands is 8 bytes each.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -27,7 +27,7 @@ COPIES = 256
 """Elements that a statement's weight is spread over."""
 MARGIN = 0.2
 """How far the bands' threshold is below the limit's Jaccard similarity: recall at the limit above 0.99 (measured in
-tests/test_duplicates.py), and unrelated statements share a band once in 40,000 pairs."""
+tests/test_duplicates.py), and unrelated problems share a band once in 40,000 pairs."""
 
 
 @lru_cache(maxsize=8)
@@ -64,7 +64,7 @@ def near_duplicates_by_signature(statements: Sequence[str], keys: np.ndarray, li
     """
     groups = np.stack([_shared(keys[:, band]) for band in range(keys.shape[1])], axis=1)
     seen: list[dict[int, list[int]]] = [defaultdict(list) for _ in range(keys.shape[1])]
-    parts = lru_cache(maxsize=20_000)(lambda place: features(statements[place]))
+    parts = cache(lambda place: features(statements[place]))
     found: list[int | None] = []
     for place, row in enumerate(groups):
         own = [(band, int(row[band])) for band in np.flatnonzero(row >= 0)]

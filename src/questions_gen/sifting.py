@@ -29,8 +29,8 @@ GIB = 2**30
 MAIN_BYTES = int(1.2 * GIB)
 """The process that writes: libraries, tokenizer, and the fit of the difficulty model (measured, docs/scale.md)."""
 WORKER_BYTES = int(0.2 * GIB)
-ROW_BYTES = 2_000
-"""Of a row that stays: statement, ids, digest, signature."""
+ROW_BYTES = 3_000
+"""Of a row that stays: statement, ids, digest, signature and, where it is like another, features."""
 EXPANSION = 10
 """Bytes of memory for a byte of a batch: parsed, as records, and as lines again."""
 SMALLEST_BATCH, LARGEST_BATCH = 2**18, 2**22
