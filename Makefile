@@ -5,7 +5,7 @@ STAMP := .venv/installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: repro test lint ui check-reproducible bench-rewards
+.PHONY: repro test lint ui check-reproducible bench-rewards bench-mix
 
 repro: $(STAMP)  ## run the pipeline: only what changed
 	dvc repro
@@ -28,6 +28,9 @@ check-reproducible: $(STAMP)  ## run the committed pipeline in two fresh clones 
 
 bench-rewards: $(STAMP)  ## how well and how fast the rewards tell problems from fakes
 	python -m benchmarks.rewards
+
+bench-mix: $(STAMP)  ## how long mix takes, and how much memory, on 100,000 to 1,000,000 rows
+	python -m benchmarks.mix
 
 # torch first and with its dependencies, so that whichever build pip finds is whole; the rest exactly as locked.
 $(STAMP): requirements.lock pyproject.toml

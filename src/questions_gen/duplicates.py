@@ -19,9 +19,8 @@ import numpy as np
 
 from questions_gen.problem import Features, features, near_duplicates, similarities
 
-EXACT_UP_TO = 20_000
-"""Statements that are compared each with all before it: 20,000 take about 10 s of one core, four times as many 16 times
-as long."""
+EXACT_UP_TO = 10_000
+"""Statements that are compared each with all before it: that costs the square of their number."""
 PERMUTATIONS = 252
 COPIES = 256
 """Elements that a statement's weight is spread over."""

@@ -36,8 +36,8 @@ VERSION = 1
 FOLDS = 5
 MIN_LABELLED = 30
 """Labelled problems below which nothing is fitted: the difficulty is then 1/2 for all."""
-MAX_LABELLED = 20_000
-"""Labelled problems above which a sample is enough: the rank correlation is then known to 0.015."""
+MAX_LABELLED = 10_000
+"""Labelled problems above which a sample is enough: the rank correlation is then known to 0.02."""
 MAX_TERMS = 4_000
 RIDGE = 3.0
 STRUCTURE_SCALE = 0.3
