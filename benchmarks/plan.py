@@ -1,0 +1,215 @@
+"""What `questions-gen plan` says of memory, against what is measured: sft and grpo steps on the CPU, three sizes.
+
+Models of SmolLM2's shape with random weights: its 135M size, and one smaller and one larger. Each case runs the
+pipeline's own trainer in a process of its own, whose largest resident size is the kernel's count (ru_maxrss). Rows and
+prompts have exactly the lengths that the estimate is told of. Writes the measured numbers to docs/plan.json and the
+table to docs/planning.md.
+
+    python -m benchmarks.plan            # make bench-plan: some minutes on two cores
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from questions_gen import files
+from questions_gen.params import load_yaml, parse_params
+from questions_gen.schema import Conversation, Message, Prompt
+
+RECORD = Path("docs/plan.json")
+SHAPES: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "vocab_size": 512, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": True,
+    },
+    "30M": {
+        "vocab_size": 49152, "hidden_size": 320, "intermediate_size": 832, "num_hidden_layers": 12,
+        "num_attention_heads": 5, "num_key_value_heads": 5, "head_dim": 64, "tie_word_embeddings": True,
+    },
+    "135M": {
+        "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+        "num_attention_heads": 9, "num_key_value_heads": 3, "head_dim": 64, "tie_word_embeddings": True,
+    },
+    "360M": {
+        "vocab_size": 49152, "hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32,
+        "num_attention_heads": 15, "num_key_value_heads": 5, "head_dim": 64, "tie_word_embeddings": True,
+    },
+}  # fmt: skip
+"""config.json of SmolLM2-135M and SmolLM2-360M (huggingface.co/HuggingFaceTB), and a smaller one of their family."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A shape, what is done with it, and how: the rest is the default profile's."""
+
+    shape: str
+    work: Literal["sft", "grpo"]
+    batch_size: int
+    """Sequences a forward pass of the update."""
+    length: int
+    """Tokens of a row (sft) or of a prompt (grpo)."""
+    new_tokens: int = 0
+    """Tokens of a completion (grpo)."""
+    recompute: bool = False
+    """Gradient checkpointing."""
+    four_bit: bool = False
+    dtype: str = "float32"
+
+
+CASES = (
+    *(Case(shape, "sft", 4, 256) for shape in SHAPES),
+    *(Case(shape, "grpo", 4, 128, 48) for shape in SHAPES),
+    Case("135M", "sft", 4, 256, recompute=True),
+    Case("135M", "sft", 4, 256, four_bit=True),
+    Case("135M", "sft", 8, 384),
+)
+
+
+def measure(cases: tuple[Case, ...]) -> list[dict[str, Any]]:
+    """Each case in a process of its own: the case, and bytes resident before the model is loaded and at most."""
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for number, case in enumerate(cases):
+            out = Path(temporary) / f"{number}.json"
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.plan",
+                "--case",
+                files.to_json(asdict(case)),
+                "--out",
+                str(out),
+            ]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            rows.append({**asdict(case), **files.read_json(out)})
+            print(rows[-1], flush=True)
+    return rows
+
+
+def run_case(case: Case, shape: dict[str, Any]) -> dict[str, int]:
+    """Write a base model, and take two optimizer steps (sft) or one policy step (grpo) in this process."""
+    from datasets import Dataset  # noqa: F401 (with what the trainers import: the libraries' share)
+    from trl import GRPOTrainer, SFTTrainer  # noqa: F401
+
+    from stages.check import SECTIONS
+
+    values = load_yaml(Path("conf/smollm2-135m.yaml"))
+    values["model"] |= {
+        "max_length": case.length + case.new_tokens, "gradient_checkpointing": case.recompute,
+        "load_in_4bit": case.four_bit, "dtype": case.dtype,
+    }  # fmt: skip
+    values["sft"] |= {"steps": 2, "batch_size": case.batch_size, "checkpoint_steps": 2}
+    values["grpo"] |= {"steps": 1, "batch_size": case.batch_size, "checkpoint_steps": 1}
+    values["grpo"]["sampling"] |= {"max_new_tokens": case.new_tokens or 1}
+    params = parse_params(values, SECTIONS)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.plan", "--write", files.to_json(shape), "--out", temporary], check=True
+        )
+        libraries = resident()
+        {"sft": _sft, "grpo": _grpo}[case.work](case, params, folder)
+    return {"libraries_bytes": libraries, "peak_bytes": resident()}
+
+
+def resident() -> int:
+    """The most bytes that this process has had in memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def write_base(shape: dict[str, Any], folder: Path) -> None:
+    """Random weights of `shape`, and a tokenizer that makes a token of each byte."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tests.training.tiny_models import tiny_tokenizer
+
+    tokenizer = tiny_tokenizer("llama")
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id, "bos_token_id": None}
+    torch.manual_seed(1)
+    LlamaForCausalLM(LlamaConfig(**shape, **ends, max_position_embeddings=2048)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    files.write_json(folder / "base.json", {"kind": "local"})
+
+
+def _message(folder: Path, asked: tuple[Message, ...], role: str, length: int) -> Message:
+    """One that makes `asked` a conversation of exactly `length` tokens: each digit is one."""
+    from questions_gen.training.lengths import token_lengths
+
+    def row(digits: int) -> Conversation:
+        messages = (*asked, Message(role=role, content="7" * digits))
+        return Conversation(id="row", task="problem", messages=messages, source_id="row")
+
+    return row(length - token_lengths(folder, [row(1)])[0] + 1).messages[-1]
+
+
+def _sft(case: Case, params: dict[str, Any], folder: Path) -> None:
+    from questions_gen.training.backend import load_model, load_tokenizer
+    from questions_gen.training.sft import supervised_trainer
+
+    asked = (Message(role="user", content="Write a problem."),)
+    messages = (*asked, _message(folder, asked, "assistant", case.length))
+    rows = [
+        Conversation(id=f"row-{n}", task="problem", messages=messages, source_id="row") for n in range(case.batch_size)
+    ]
+    model = load_model(params["model"], folder, lora=params["lora"], seed=1)
+    trainer = supervised_trainer(
+        params["sft"], params["model"], 1, model, load_tokenizer(folder), rows, output=folder / "trainer"
+    )
+    trainer.train()
+
+
+def _grpo(case: Case, params: dict[str, Any], folder: Path) -> None:
+    from questions_gen.history import History
+    from questions_gen.rewards.combine import load_judge
+    from questions_gen.training.backend import load_model, load_tokenizer
+    from questions_gen.training.generate import count_tokens
+    from questions_gen.training.grpo import policy_trainer
+    from questions_gen.training.rollouts import GroupReward
+    from tests.conftest import write_tiny_mixed
+
+    grpo = params["grpo"]
+    write_tiny_mixed(folder / "mixed")
+    history = History(params["rewards"].history_size)
+    judge = load_judge(params["rewards"], folder / "mixed", history)
+    tokenizer = load_tokenizer(folder)
+
+    def prompt(digits: int) -> Prompt:
+        return Prompt(id="prompt", task="problem", messages=(Message(role="user", content="7" * digits),))
+
+    digits = case.length - count_tokens(tokenizer, prompt(1), grpo.sampling) + 1
+    asked = [prompt(digits).model_copy(update={"id": f"prompt-{n}"}) for n in range(grpo.groups)]
+    reward = GroupReward(
+        judge, history, asked, 1, base=judge.weights, dynamic=grpo.dynamic_weights, failed=folder / "failed.jsonl"
+    )
+    model = load_model(params["model"], folder, lora=params["lora"], seed=1)
+    trainer = policy_trainer(
+        grpo, params["model"], params["run"].rollouts, 1, model, tokenizer, asked, reward,
+        output=folder / "trainer",
+    )  # fmt: skip
+    trainer.train()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=RECORD, help="default: %(default)s")
+    parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument("--write", type=json.loads, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.write:
+        write_base(asked.write, asked.out)
+    elif asked.case:
+        case = Case(**asked.case)
+        files.write_json(asked.out, run_case(case, SHAPES[case.shape]))
+    else:
+        files.write_json(asked.out, {"cases": measure(CASES)})
+
+
+if __name__ == "__main__":
+    main()
