@@ -1,12 +1,12 @@
 """What a decoder costs to train and to sample from, before it runs: bytes and floating point operations, by formulas.
 
-Nothing here is fitted to a model: each formula counts what the libraries allocate, and its docstring says where it
-comes from. docs/planning.md shows how far they are from what was measured.
+Each formula counts what the libraries allocate, and its docstring says where it comes from. What can't be counted (an
+allocator's gaps, a card's share of its peak) is a constant that was measured, and says on what. docs/planning.md shows
+how far the whole is from what was measured.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 from questions_gen.errors import UserError
@@ -152,27 +152,29 @@ def layer_activations(shape: Shape, dtype: str, r: int, padded: bool) -> float:
     return 2.0 * (kept + 2 * shape.hidden + normed) + 4.0 * (2 * shape.hidden + normed)
 
 
-def activations(shape: Shape, dtype: str, r: int, *, sequences: int, length: int, recompute: bool) -> float:
-    """Bytes kept for the backward pass of `sequences` of `length` tokens.
+def kept_activations(shape: Shape, dtype: str, r: int, *, sequences: int, length: int, recompute: bool) -> float:
+    """Bytes that all layers keep for the backward pass of `sequences` of `length` tokens.
 
-    With gradient checkpointing each layer keeps its input alone, and one layer at a time has all of its own (Chen et
-    al. 2016, arXiv 1604.06174).
+    With gradient checkpointing each layer keeps its input alone (Chen et al. 2016, arXiv 1604.06174).
     """
-    tokens = sequences * length
-    layer = layer_activations(shape, dtype, r, padded=sequences > 1)
-    if recompute:
-        return tokens * (shape.layers * shape.hidden * width(dtype) + layer)
-    return tokens * shape.layers * layer
+    a_layer = shape.hidden * width(dtype) if recompute else layer_activations(shape, dtype, r, sequences > 1)
+    return float(sequences * length * shape.layers * a_layer)
 
 
-def chunked_logits(shape: Shape, tokens: int) -> float:
-    """Bytes of TRL's chunked loss for `tokens` with a label, in float32.
+CHUNK_COPIES = 7
+"""Of a chunk's logits, in float32: logits, log-softmax, its exponential, their product, and in the backward pass the
+softmax and two gradients (trl 1.14.2, sft_trainer.py, _chunk)."""
 
-    Measured with trl 1.14.2 and torch 2.13.0 at 1 to 8 chunks: six copies of a chunk's logits while it is worked on
-    (logits, their log-softmax, its exponential, their product and gradients), of which two of each chunk are given
-    back only when the loss is whole.
-    """
-    return (4 + 2 * ceil(tokens / CHUNK)) * CHUNK * shape.vocab * 4.0
+
+def chunked_logits(shape: Shape) -> float:
+    """Bytes of TRL's chunked loss, whatever the number of tokens."""
+    return float(CHUNK_COPIES * CHUNK * shape.vocab * 4)
+
+
+HEAP_GAPS = 0.75
+"""Bytes of freed memory that glibc keeps for each byte of activations: most tensors are below the 32 MB from which it
+gives freed memory back (mallopt(3), M_MMAP_THRESHOLD). Measured in docs/plan.json: 0.5 to 0.65 in sft and 1.0 to 1.4 in
+grpo, whose rollouts leave more; gone with MALLOC_MMAP_THRESHOLD_=1048576."""
 
 
 POLICY_COPIES = 5
@@ -188,13 +190,12 @@ def full_logits(shape: Shape, tokens: int, dtype: str, copies: int) -> float:
 
 
 def cache(shape: Shape, dtype: str, *, sequences: int, length: int) -> float:
-    """Bytes of the keys and values of `sequences` of `length` tokens.
+    """Bytes of the keys and values of `sequences` of `length` tokens, twice.
 
-    Twice while a token is written: transformers' DynamicCache makes a new tensor of each layer's keys and values, one
-    layer at a time, so the second copy is of one layer.
+    transformers' DynamicCache makes a longer tensor for each token, and the outgrown ones stay with the allocator: on
+    an H100 it held 4.3 GiB that no tensor used after rollouts with a cache of 3.1 GiB.
     """
-    layer = 2 * sequences * length * shape.keys * width(dtype)
-    return float(layer * (shape.layers + 1))
+    return 2.0 * 2 * sequences * length * shape.keys * shape.layers * width(dtype)
 
 
 def sampling_logits(shape: Shape, dtype: str, *, sequences: int) -> float:
@@ -226,14 +227,18 @@ class Device:
     """Bytes a second of its memory, at most."""
     libraries: float
     """Bytes that are taken before a model is loaded."""
+    gaps: float
+    """Bytes of freed memory that isn't given back, for each byte of activations."""
 
 
-TRAINING_SHARE = 0.4
-"""Of a GPU's peak that training reaches, until it was measured: published runs of this size report 0.3 to 0.5
-(PaLM, arXiv 2204.02311, table 3, which names it model FLOPs utilisation)."""
-DECODING_SHARE = 0.25
-"""Of a GPU's bandwidth that transformers' generate reaches, until it was measured: it starts each layer's kernels from
-Python, which takes longer than they do."""
+TRAINING_SHARE = 0.25
+"""Of a card's peak that training reaches. An H100 with Qwen3-14B and one row of 2,048 tokens a pass: 0.21 to 0.28 with
+transformers, in nf4 and bfloat16, and 0.28 to 0.43 with unsloth. For other cards it is an assumption."""
+READING_SHARE = 0.5
+"""Of its memory's bandwidth that sampling reaches where nothing else holds it up: an assumption."""
+LAYER_SECONDS = 0.0042
+"""In which transformers' generate starts the kernels of one layer for one token from Python, whatever the batch: 16
+sequences of Qwen3-14B in nf4 with an adapter, at 90 to 98 tokens a second, on an H100. vLLM replays them as a graph."""
 
 
 def training_seconds(device: Device, flops: float) -> float | None:
@@ -241,14 +246,16 @@ def training_seconds(device: Device, flops: float) -> float | None:
 
 
 def decoding_seconds(
-    device: Device, shape: Shape, weight_bytes: float, *, steps: float, sequences: int
+    device: Device, shape: Shape, weight_bytes: float, *, steps: float, sequences: int, graphs: bool = False
 ) -> float | None:
-    """Of `steps` steps, each a token of every sequence: the slower of reading all weights once and of 2N a token.
+    """Of `steps` steps, each a token of every sequence: the slowest of reading all weights once, of 2N a token, and,
+    without `graphs`, of starting the kernels.
 
     (Pope et al. 2022, arXiv 2211.05102, section 2: sampling at small batches is bound by memory bandwidth.)
     """
     if device.flops is None or device.bandwidth is None:
         return None
-    reading = weight_bytes / (device.bandwidth * DECODING_SHARE)
+    reading = weight_bytes / (device.bandwidth * READING_SHARE)
     computing = 2.0 * shape.multiplied * sequences / (device.flops * TRAINING_SHARE)
-    return steps * max(reading, computing)
+    starting = 0.0 if graphs else shape.layers * LAYER_SECONDS
+    return steps * max(reading, computing, starting)

@@ -113,12 +113,18 @@ def _trained(values: Values, shape: Shape, device: Device, optimizer: str) -> di
     }
 
 
-def _activations(values: Values, shape: Shape, sequences: int, length: int) -> float:
-    model = values["model"]
-    return costs.activations(
-        shape, model["dtype"], values["lora"]["r"], sequences=sequences, length=length,
-        recompute=model["gradient_checkpointing"],
+def _pass(values: Values, shape: Shape, device: Device, sequences: int, length: int, logits: float) -> dict[str, float]:
+    """The most that a forward and backward pass holds. With gradient checkpointing a layer is recomputed when the
+    logits are gone: the larger of the two counts."""
+    model, r = values["model"], values["lora"]["r"]
+    recompute = model["gradient_checkpointing"]
+    kept = costs.kept_activations(
+        shape, model["dtype"], r, sequences=sequences, length=length, recompute=recompute
     )  # fmt: skip
+    layer = sequences * length * costs.layer_activations(shape, model["dtype"], r, sequences > 1)
+    if recompute and layer > logits:
+        kept, logits = kept + layer, 0.0
+    return {"activations": kept, "gaps": device.gaps * kept, "logits": logits}
 
 
 def _training_seconds(values: Values, shape: Shape, device: Device, tokens: int) -> float | None:
@@ -135,8 +141,7 @@ def supervised(
     tokens = training["steps"] * batch * training.get("accumulation", 1) * length
     memory = {
         **_trained(values, shape, device, training["optimizer"]),
-        "activations": _activations(values, shape, batch, length),
-        "logits": costs.chunked_logits(shape, batch * length),
+        **_pass(values, shape, device, batch, length, costs.chunked_logits(shape)),
     }
     return Estimate(stage, part, memory, tokens, _training_seconds(values, shape, device, tokens))
 
@@ -145,10 +150,10 @@ def _preferences(stage: str, values: Values, shape: Shape, device: Device, train
     """dpo: the chosen and the rejected answer of each pair in one pass, and once more with the adapter off."""
     pairs = training["batch_size"]
     tokens = 2 * training["steps"] * pairs * training["accumulation"] * length
+    logits = costs.full_logits(shape, 2 * pairs * length, values["model"]["dtype"], costs.DPO_COPIES)
     memory = {
         **_trained(values, shape, device, training["optimizer"]),
-        "activations": _activations(values, shape, 2 * pairs, length),
-        "logits": costs.full_logits(shape, 2 * pairs * length, values["model"]["dtype"], costs.DPO_COPIES),
+        **_pass(values, shape, device, 2 * pairs, length, logits),
     }
     seconds = _training_seconds(values, shape, device, tokens)
     reference = costs.training_seconds(device, 2.0 * shape.multiplied * tokens)
@@ -156,7 +161,7 @@ def _preferences(stage: str, values: Values, shape: Shape, device: Device, train
 
 
 def _generation(
-    values: Values, shape: Shape, device: Device, sampling: Values, sequences: int
+    values: Values, shape: Shape, device: Device, sampling: Values, sequences: int, graphs: bool = False
 ) -> tuple[dict[str, float], float | None]:
     """Memory of sampling from `sequences` prompts at once, and the seconds that this takes."""
     dtype = values["model"]["dtype"]
@@ -167,7 +172,7 @@ def _generation(
         "activations": costs.prefill(shape, dtype, sequences=sequences, prompt=prompt),
     }
     read = _weights(values, shape)["weights"]
-    return memory, costs.decoding_seconds(device, shape, read, steps=new, sequences=sequences)
+    return memory, costs.decoding_seconds(device, shape, read, steps=new, sequences=sequences, graphs=graphs)
 
 
 def _rollouts(values: Values, shape: Shape, device: Device) -> Estimate:
@@ -175,8 +180,9 @@ def _rollouts(values: Values, shape: Shape, device: Device) -> Estimate:
     grpo = values["grpo"]
     completions = grpo["groups"] * grpo["group_size"]
     steps = grpo["rounds"] * grpo["steps"]
-    memory, seconds = _generation(values, shape, device, grpo["sampling"], completions)
-    if grpo["rollouts"] != "transformers":
+    vllm = grpo["rollouts"] != "transformers"
+    memory, seconds = _generation(values, shape, device, grpo["sampling"], completions, graphs=vllm)
+    if vllm:
         memory = {}
     fixed = _trained(values, shape, device, grpo["optimizer"]) | {"gradients": 0.0} | _engine(values, device)
     tokens = steps * completions * grpo["sampling"]["max_new_tokens"]
@@ -197,10 +203,10 @@ def update(values: Values, shape: Shape, device: Device) -> Estimate:
     new = grpo["sampling"]["max_new_tokens"]
     length = prompt_tokens(values, grpo["sampling"]) + new
     tokens = grpo["rounds"] * grpo["steps"] * grpo["groups"] * grpo["group_size"] * length
+    logits = costs.full_logits(shape, grpo["batch_size"] * new, dtype, costs.POLICY_COPIES)
     memory = {
         **_trained(values, shape, device, grpo["optimizer"]),
-        "activations": _activations(values, shape, grpo["batch_size"], length),
-        "logits": costs.full_logits(shape, grpo["batch_size"] * new, dtype, costs.POLICY_COPIES),
+        **_pass(values, shape, device, grpo["batch_size"], length, logits),
         **_engine(values, device),
     }
     return Estimate("grpo", "update", memory, tokens, _training_seconds(values, shape, device, tokens))

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from questions_gen.teacher.planning import Plan
 
 GPUS, MODELS = Path("conf/gpus.json"), Path("conf/models")
-CPU_LIBRARIES, GPU_LIBRARIES = 0.66, 0.75
+CPU_LIBRARIES, GPU_LIBRARIES = 0.65, 1.7
 """GiB that a process takes before its model does. CPU: the resident size of sft and grpo with a model of 100 kB
-(docs/plan.json, shape "tiny"): torch, transformers, trl, peft, datasets. GPU: CUDA's context, its kernels and cuBLAS's
-workspace, an assumption."""
+(docs/plan.json, shape "tiny"): torch, transformers, trl, peft, datasets. GPU: what the driver counted on an H100 beside
+torch's own memory, with bitsandbytes and Triton (0.8 with unsloth)."""
 
 
 @told()
@@ -86,26 +86,27 @@ def find_device(gpu: str | None) -> "Device":
     """A card of conf/gpus.json, one of which the memory alone is known (GiB=24), or this machine without one."""
     import os
 
-    from questions_gen.costs import GIB, Device
+    from questions_gen.costs import GIB, HEAP_GAPS, Device
     from questions_gen.files import read_json
     from questions_gen.params import did_you_mean
 
     if gpu is None:
         memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-        return Device("this machine's CPU", memory, None, None, CPU_LIBRARIES * GIB)
+        return Device("this machine's CPU", memory, None, None, CPU_LIBRARIES * GIB, HEAP_GAPS)
     name, equals, size = gpu.partition("=")
     if equals and name.lower() == "gib":
         try:
             memory = float(size)
         except ValueError:
             raise UserError(f"--gpu {gpu}: expected a number of GiB, as in GiB=24") from None
-        return Device(f"a card of {memory:g} GiB", memory * GIB, None, None, GPU_LIBRARIES * GIB)
+        return Device(f"a card of {memory:g} GiB", memory * GIB, None, None, GPU_LIBRARIES * GIB, 0.0)
     cards = read_json(GPUS)
     if gpu not in cards:
         hint = did_you_mean(gpu, cards) or f"; there are {', '.join(cards)}"
         raise UserError(f"--gpu {gpu}: not in {GPUS}{hint}; GiB=24 plans the memory of any card")
     card = cards[gpu]
-    return Device(gpu, card["memory_gib"] * GIB, card["tflops"] * 1e12, card["bandwidth_gb"] * 1e9, GPU_LIBRARIES * GIB)
+    flops, bandwidth = card["tflops"] * 1e12, card["bandwidth_gb"] * 1e9
+    return Device(gpu, card["memory_gib"] * GIB, flops, bandwidth, GPU_LIBRARIES * GIB, 0.0)
 
 
 def find_shape(values: dict[str, Any]) -> "Shape":
@@ -230,7 +231,7 @@ def _row(estimate: "Estimate", fits: bool) -> dict[str, Any]:
 
 
 def _show(values: dict[str, Any], shape: "Shape", device: "Device", made: "list[Estimate]") -> None:
-    from questions_gen.costs import DECODING_SHARE, GIB, TRAINING_SHARE
+    from questions_gen.costs import GIB, TRAINING_SHARE
 
     typer.echo(
         f"{values['profile']}: {shape.parameters / 1e9:.2f} billion weights on {device.name}, "
@@ -247,8 +248,8 @@ def _show(values: dict[str, Any], shape: "Shape", device: "Device", made: "list[
         typer.echo("No time is told: the speed of this device isn't known.")
     else:
         typer.echo(
-            f"Times are of the steps alone, and assume {TRAINING_SHARE:.0%} of the card's peak in training and "
-            f"{DECODING_SHARE:.0%} of its memory's bandwidth in sampling; evaluate is done for four models."
+            f"Times are of the steps alone, with completions of full length, and {TRAINING_SHARE:.0%} of the card's peak "
+            "in training; evaluate is done for four models. docs/planning.md"
         )
 
 
@@ -258,7 +259,8 @@ def _show_runs(runs: dict[str, dict[str, Any]]) -> None:
     for address, run in runs.items():
         typer.echo(
             f"{address:<24} estimated {run['estimate_bytes'] / GIB:.2f} GiB, measured "
-            f"{run['measured_bytes'] / GIB:.2f} GiB: {run['error']:+.0%}; it took {run['measured_seconds'] / 3600:.2f} h"
+            f"{run['measured_bytes'] / GIB:.2f} GiB, error {run['error']:+.0%}; it took "
+            f"{run['measured_seconds'] / 3600:.2f} h"
         )
     if not runs:
         typer.echo("No run with these params was tracked here, so the estimates' error isn't known: docs/planning.md")
