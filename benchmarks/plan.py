@@ -2,8 +2,8 @@
 
 Models of SmolLM2's shape with random weights: its 135M size, and one smaller and one larger. Each case runs the
 pipeline's own trainer in a process of its own, whose largest resident size is the kernel's count (ru_maxrss). Rows and
-prompts have exactly the lengths that the estimate is told of. Writes the measured numbers to docs/plan.json and the
-table to docs/planning.md.
+prompts have exactly the lengths that the estimate is told of. Writes the measured numbers to docs/plan.json, and the
+tables of docs/planning.md: of these cases, and of those that benchmarks/gpu_check.py measured on a card (docs/gpu).
 
     python -m benchmarks.plan            # make bench-plan: some minutes on two cores
 """
@@ -14,15 +14,21 @@ import resource
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from questions_gen import files
+from benchmarks.gpu.cases import CASES as GPU_CASES
+from questions_gen import files, planning
+from questions_gen.commands.plan import find_device
+from questions_gen.costs import read_shape
 from questions_gen.params import load_yaml, parse_params
 from questions_gen.schema import Conversation, Message, Prompt
 
-RECORD = Path("docs/plan.json")
+RECORD, PAGE, CARDS = Path("docs/plan.json"), Path("docs/planning.md"), Path("docs/gpu")
+MARKS = ("<!-- cpu -->", "<!-- card -->")
+"""Each stands before and after a table of PAGE."""
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {
         "vocab_size": 512, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
@@ -92,6 +98,92 @@ def measure(cases: tuple[Case, ...]) -> list[dict[str, Any]]:
     return rows
 
 
+def estimated(case: Case) -> float:
+    """Bytes that `questions-gen plan` says for `case` on a CPU."""
+    values, shape = _values(case), read_shape({**SHAPES[case.shape], "model_type": "llama"}, case.shape)
+    device = find_device(None)
+    made = planning.estimates(values, shape, device)
+    if case.work == "grpo":
+        return max(one.total for one in made if (one.stage, one.part) in {("grpo", "rollout"), ("grpo", "update")})
+    return next(one.total for one in made if one.stage == case.work)
+
+
+def _values(case: Case) -> dict[str, Any]:
+    """Of the default profile, changed to those of `case`."""
+    values = load_yaml(Path("conf/smollm2-135m.yaml"))
+    values["model"] |= {
+        "max_length": case.length + case.new_tokens, "gradient_checkpointing": case.recompute,
+        "load_in_4bit": case.four_bit, "dtype": case.dtype,
+    }  # fmt: skip
+    values["mix"]["max_tokens"] = case.length
+    values["sft"] |= {"steps": 2, "batch_size": case.batch_size, "checkpoint_steps": 2}
+    values["grpo"] |= {"steps": 1, "batch_size": case.batch_size, "checkpoint_steps": 1}
+    values["grpo"]["sampling"] |= {"max_new_tokens": case.new_tokens or 1}
+    return values
+
+
+@dataclass(frozen=True)
+class Compared:
+    name: str
+    estimate: float
+    measured: float
+
+    @property
+    def error(self) -> float:
+        return self.estimate / self.measured - 1
+
+
+def cpu_rows(record: Mapping[str, Any]) -> list[Compared]:
+    rows = []
+    for row in record["cases"]:
+        case = Case(**{field.name: row[field.name] for field in fields(Case)})
+        how = ["recomputed"] * case.recompute + ["nf4"] * case.four_bit
+        tokens = f"{case.batch_size} × {case.length}" + f" + {case.new_tokens}" * (case.work == "grpo")
+        rows.append(
+            Compared(", ".join([f"{case.shape} {case.work} {tokens}", *how]), estimated(case), row["peak_bytes"])
+        )
+    return rows
+
+
+def card_rows(folder: Path = CARDS) -> list[Compared]:
+    """The cases that one card was measured with: what the driver counted, and the profile's estimate for them."""
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        record = files.read_json(path)
+        for name, row in record["cases"].items():
+            case = GPU_CASES[name]
+            if "device_bytes" not in row or case.processes > 1 or case.work == "plain":
+                continue
+            values = load_yaml(Path("conf") / f"{record['shape']}.yaml")
+            values["model"] |= {
+                "backend": case.backend, "load_in_4bit": case.four_bit, "gradient_checkpointing": case.recompute
+            }  # fmt: skip
+            values["sft"]["batch_size"] = row.get("batch_size", 1)
+            if case.work == "grpo":
+                values["grpo"]["sampling"]["max_new_tokens"] = row["rollout_tokens"] // row["completions"]
+            shape = read_shape(files.read_json(Path("conf/models") / f"{record['shape']}.json"), record["shape"])
+            made = [e for e in planning.estimates(values, shape, find_device("H100")) if e.stage == case.work]
+            total = max(e.total for e in made if e.part != "coordinated step")
+            rows.append(Compared(f"{path.stem}: {name}", total, row["device_bytes"]))
+    return rows
+
+
+def table(rows: Sequence[Compared]) -> str:
+    lines = ["| case | estimate, GiB | measured, GiB | error |", "|---|---|---|---|"]
+    lines += [
+        f"| {row.name} | {row.estimate / 2**30:.2f} | {row.measured / 2**30:.2f} | {row.error:+.1%} |" for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def page(text: str, record: Mapping[str, Any]) -> str:
+    """The text of PAGE with the tables as they are now."""
+    for mark, rows in zip(MARKS, (cpu_rows(record), card_rows()), strict=True):
+        before, _, after = text.split(mark)
+        text = f"{before}{mark}\n{table(rows)}\n{mark}{after}"
+    return text
+
+
 def run_case(case: Case, shape: dict[str, Any]) -> dict[str, int]:
     """Write a base model, and take two optimizer steps (sft) or one policy step (grpo) in this process."""
     from datasets import Dataset  # noqa: F401 (with what the trainers import: the libraries' share)
@@ -99,15 +191,7 @@ def run_case(case: Case, shape: dict[str, Any]) -> dict[str, int]:
 
     from stages.check import SECTIONS
 
-    values = load_yaml(Path("conf/smollm2-135m.yaml"))
-    values["model"] |= {
-        "max_length": case.length + case.new_tokens, "gradient_checkpointing": case.recompute,
-        "load_in_4bit": case.four_bit, "dtype": case.dtype,
-    }  # fmt: skip
-    values["sft"] |= {"steps": 2, "batch_size": case.batch_size, "checkpoint_steps": 2}
-    values["grpo"] |= {"steps": 1, "batch_size": case.batch_size, "checkpoint_steps": 1}
-    values["grpo"]["sampling"] |= {"max_new_tokens": case.new_tokens or 1}
-    params = parse_params(values, SECTIONS)
+    params = parse_params(_values(case), SECTIONS)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         subprocess.run(
@@ -209,6 +293,7 @@ def main() -> None:
         files.write_json(asked.out, run_case(case, SHAPES[case.shape]))
     else:
         files.write_json(asked.out, {"cases": measure(CASES)})
+        files.write_text(PAGE, page(PAGE.read_text(encoding="utf-8"), files.read_json(asked.out)))
 
 
 if __name__ == "__main__":

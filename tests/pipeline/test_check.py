@@ -94,6 +94,18 @@ def test_a_server_of_rollouts_takes_whole_weights_of_plain_transformers():
     assert [problem.split(":")[0] for problem in problems] == ["model.backend", "model.load_in_4bit"]
 
 
+def test_fsdp2_takes_neither_4_bit_weights_nor_an_8_bit_optimizer(values):
+    """Seen on two GPUs: its first step ended in "mixed torch.Tensor and DTensor"."""
+    values["run"]["launch"]["engine"] = "fsdp2"
+    assert check.find_problems(values) == []
+    values["model"]["load_in_4bit"] = True
+    values["grpo"]["optimizer"] = "paged_adamw_8bit"
+    assert [problem.split(":")[0] for problem in check.find_problems(values)] == [
+        "model.load_in_4bit",
+        "grpo.optimizer",
+    ]
+
+
 @pytest.mark.parametrize("group", ["problems", "evaluation_sets"])
 def test_two_sources_of_one_name_are_reported(values, group):
     values["fetch"][group].append(copy.deepcopy(values["fetch"][group][0]))

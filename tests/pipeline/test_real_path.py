@@ -79,7 +79,7 @@ def fill(hub: FakeHub, folder: Path) -> dict[str, str]:
 
 
 def checkout(root: Path, teacher: str) -> None:
-    for name in ("stages", "src", "data/sources"):
+    for name in ("stages", "src", "data/sources", "data/reviews"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
     params = (ROOT / "conf/qwen3-tiny.yaml").read_text()
@@ -156,5 +156,5 @@ def test_every_stage_of_the_real_path_runs_on_a_cpu(played: dict, hub: FakeHub) 
     assert taught["conversations"] >= 2 * taught["preferences"]
     summary = files.read_json(Path("metrics/summary.json"))
     assert set(summary["models"]) == {"base", "sft", "grpo", "distill"}
-    exported = {path.name for path in Path("models/export").iterdir()}
-    assert {"adapter", "merged", "gguf", "README.md", "checks.json"} <= exported
+    exported = {path.name for path in Path("models/export/distill").iterdir()}
+    assert {"adapter", "merged", "merged-nf4", "gguf", "README.md", "checks.json"} <= exported

@@ -21,7 +21,14 @@ from questions_gen import files
 from questions_gen.params import load_params, load_yaml
 from questions_gen.stage import RolloutsRun
 from questions_gen.training import grpo, sft
-from questions_gen.training.backend import LoraParams, ModelParams, load_model, save_adapter, supervised_loss
+from questions_gen.training.backend import (
+    LoraParams,
+    ModelParams,
+    load_model,
+    save_adapter,
+    supervised_length,
+    supervised_loss,
+)
 
 from .. import fake_hub
 from ..conftest import ROOT, tiny_problems
@@ -213,6 +220,16 @@ def locked(name: str) -> dict[str, str]:
     pins = {normal(package): version for package, version in (line.split("==") for line in lines)}
     assert len(pins) == len(lines)
     return pins
+
+
+def test_unsloth_is_given_the_length_that_it_would_put_in_place_of_none() -> None:
+    """Seen on a GPU: a trainer that was built with max_length None had the model's."""
+    text = (Path(find_spec("unsloth").submodule_search_locations[0]) / "models/rl.py").read_text()
+    assert "args.max_length = min(_unsloth_explicit_max_length, model_max_length)" in text
+    model = load_params({"model": ModelParams}, ROOT / "conf/qwen3-14b.yaml")["model"]
+    assert model.backend == "unsloth"
+    assert supervised_length(model) == model.max_length
+    assert supervised_length(model.model_copy(update={"backend": "transformers"})) is None
 
 
 def test_the_locked_releases_are_those_that_unsloth_takes() -> None:

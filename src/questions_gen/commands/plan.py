@@ -155,7 +155,7 @@ def _measured(values: dict[str, Any], made: "list[Estimate]", on_a_gpu: bool) ->
         if run is None:
             continue
         parts = [estimate for estimate in made if estimate.stage == address]
-        total = max(part.total for part in parts)
+        total = max(part.total - on_a_gpu * part.memory["libraries"] for part in parts)  # torch counts its own alone
         found[address] = {
             "estimate_bytes": total,
             "measured_bytes": run.peak_bytes,
@@ -248,8 +248,8 @@ def _show(values: dict[str, Any], shape: "Shape", device: "Device", made: "list[
         typer.echo("No time is told: the speed of this device isn't known.")
     else:
         typer.echo(
-            f"Times are of the steps alone, with completions of full length, and {TRAINING_SHARE:.0%} of the card's peak "
-            "in training; evaluate is done for four models. docs/planning.md"
+            "Times are of the steps alone, with completions of full length and training at "
+            f"{TRAINING_SHARE:.0%} of the card's peak; evaluate is done for four models. docs/planning.md"
         )
 
 
