@@ -34,6 +34,10 @@ SHAPES: dict[str, dict[str, Any]] = {
         "vocab_size": 512, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": True,
     },
+    "narrow": {
+        "vocab_size": 512, "hidden_size": 320, "intermediate_size": 832, "num_hidden_layers": 12,
+        "num_attention_heads": 5, "num_key_value_heads": 5, "head_dim": 64, "tie_word_embeddings": True,
+    },
     "30M": {
         "vocab_size": 49152, "hidden_size": 320, "intermediate_size": 832, "num_hidden_layers": 12,
         "num_attention_heads": 5, "num_key_value_heads": 5, "head_dim": 64, "tie_word_embeddings": True,
@@ -48,6 +52,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 """config.json of SmolLM2-135M and SmolLM2-360M (huggingface.co/HuggingFaceTB), and a smaller one of their family."""
+
+MEASURED = ("tiny", "30M", "135M", "360M")
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ class Case:
 
 
 CASES = (
-    *(Case(shape, "sft", 4, 256) for shape in SHAPES),
-    *(Case(shape, "grpo", 4, 128, 48) for shape in SHAPES),
+    *(Case(shape, "sft", 4, 256) for shape in MEASURED),
+    *(Case(shape, "grpo", 4, 128, 48) for shape in MEASURED),
     Case("135M", "sft", 4, 256, recompute=True),
     Case("135M", "sft", 4, 256, four_bit=True),
     Case("135M", "sft", 8, 384),
@@ -101,7 +107,7 @@ def measure(cases: tuple[Case, ...]) -> list[dict[str, Any]]:
 def estimated(case: Case) -> float:
     """Bytes that `questions-gen plan` says for `case` on a CPU."""
     values, shape = _values(case), read_shape({**SHAPES[case.shape], "model_type": "llama"}, case.shape)
-    device = find_device(None)
+    device = find_device(None, "transformers")
     made = planning.estimates(values, shape, device)
     if case.work == "grpo":
         return max(one.total for one in made if (one.stage, one.part) in {("grpo", "rollout"), ("grpo", "update")})
@@ -133,10 +139,14 @@ class Compared:
         return self.estimate / self.measured - 1
 
 
+def case_of(row: Mapping[str, Any]) -> Case:
+    return Case(**{field.name: row[field.name] for field in fields(Case)})
+
+
 def cpu_rows(record: Mapping[str, Any]) -> list[Compared]:
     rows = []
     for row in record["cases"]:
-        case = Case(**{field.name: row[field.name] for field in fields(Case)})
+        case = case_of(row)
         how = ["recomputed"] * case.recompute + ["nf4"] * case.four_bit
         tokens = f"{case.batch_size} × {case.length}" + f" + {case.new_tokens}" * (case.work == "grpo")
         rows.append(
@@ -162,7 +172,9 @@ def card_rows(folder: Path = CARDS) -> list[Compared]:
             if case.work == "grpo":
                 values["grpo"]["sampling"]["max_new_tokens"] = row["rollout_tokens"] // row["completions"]
             shape = read_shape(files.read_json(Path("conf/models") / f"{record['shape']}.json"), record["shape"])
-            made = [e for e in planning.estimates(values, shape, find_device("H100")) if e.stage == case.work]
+            made = [
+                e for e in planning.estimates(values, shape, find_device("H100", case.backend)) if e.stage == case.work
+            ]
             total = max(e.total for e in made if e.part != "coordinated step")
             rows.append(Compared(f"{path.stem}: {name}", total, row["device_bytes"]))
     return rows
@@ -283,6 +295,7 @@ def _grpo(case: Case, params: dict[str, Any], folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RECORD, help="default: %(default)s")
+    parser.add_argument("--page", action="store_true", help="write the tables of numbers that were measured before")
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--write", type=json.loads, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -292,7 +305,8 @@ def main() -> None:
         case = Case(**asked.case)
         files.write_json(asked.out, run_case(case, SHAPES[case.shape]))
     else:
-        files.write_json(asked.out, {"cases": measure(CASES)})
+        if not asked.page:
+            files.write_json(asked.out, {"cases": measure(CASES)})
         files.write_text(PAGE, page(PAGE.read_text(encoding="utf-8"), files.read_json(asked.out)))
 
 

@@ -152,15 +152,6 @@ def layer_activations(shape: Shape, dtype: str, r: int, padded: bool) -> float:
     return 2.0 * (kept + 2 * shape.hidden + normed) + 4.0 * (2 * shape.hidden + normed)
 
 
-def kept_activations(shape: Shape, dtype: str, r: int, *, sequences: int, length: int, recompute: bool) -> float:
-    """Bytes that all layers keep for the backward pass of `sequences` of `length` tokens.
-
-    With gradient checkpointing each layer keeps its input alone (Chen et al. 2016, arXiv 1604.06174).
-    """
-    a_layer = shape.hidden * width(dtype) if recompute else layer_activations(shape, dtype, r, sequences > 1)
-    return float(sequences * length * shape.layers * a_layer)
-
-
 CHUNK_COPIES = 7
 """Of a chunk's logits, in float32: logits, log-softmax, its exponential, their product, and in the backward pass the
 softmax and two gradients (trl 1.14.2, sft_trainer.py, _chunk)."""
@@ -172,9 +163,10 @@ def chunked_logits(shape: Shape) -> float:
 
 
 HEAP_GAPS = 0.75
-"""Bytes of freed memory that glibc keeps for each byte of activations: most tensors are below the 32 MB from which it
-gives freed memory back (mallopt(3), M_MMAP_THRESHOLD). Measured in docs/plan.json: 0.5 to 0.65 in sft and 1.0 to 1.4 in
-grpo, whose rollouts leave more; gone with MALLOC_MMAP_THRESHOLD_=1048576."""
+"""Bytes of freed memory that glibc keeps for each byte of all layers' activations, recomputed or not: most tensors are
+below the 32 MB from which it always gives freed memory back (mallopt(3), M_MMAP_THRESHOLD). Measured on the cases of
+docs/plan.json: 0.5 to 0.7 in sft, and 1.0 to 1.4 in grpo, whose rollouts leave more. With
+MALLOC_MMAP_THRESHOLD_=1048576 it is nearly gone."""
 
 
 POLICY_COPIES = 5

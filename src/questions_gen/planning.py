@@ -8,7 +8,7 @@ of mix.max_tokens, a completion of max_new_tokens after a prompt of PROMPT_TOKEN
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -114,17 +114,19 @@ def _trained(values: Values, shape: Shape, device: Device, optimizer: str) -> di
 
 
 def _pass(values: Values, shape: Shape, device: Device, sequences: int, length: int, logits: float) -> dict[str, float]:
-    """The most that a forward and backward pass holds. With gradient checkpointing a layer is recomputed when the
-    logits are gone: the larger of the two counts."""
-    model, r = values["model"], values["lora"]["r"]
-    recompute = model["gradient_checkpointing"]
-    kept = costs.kept_activations(
-        shape, model["dtype"], r, sequences=sequences, length=length, recompute=recompute
-    )  # fmt: skip
-    layer = sequences * length * costs.layer_activations(shape, model["dtype"], r, sequences > 1)
-    if recompute and layer > logits:
-        kept, logits = kept + layer, 0.0
-    return {"activations": kept, "gaps": device.gaps * kept, "logits": logits}
+    """The most that a forward and backward pass holds.
+
+    With gradient checkpointing each layer keeps its input alone (Chen et al. 2016, arXiv 1604.06174), and one at a time
+    is recomputed, when the logits are gone: the larger of the two counts.
+    """
+    model = values["model"]
+    tokens = sequences * length
+    layer = tokens * costs.layer_activations(shape, model["dtype"], values["lora"]["r"], sequences > 1)
+    kept = shape.layers * layer
+    gaps = device.gaps * kept
+    if model["gradient_checkpointing"]:
+        kept = float(tokens * shape.layers * shape.hidden * costs.width(model["dtype"])) + max(layer - logits, 0.0)
+    return {"activations": kept, "gaps": gaps, "logits": logits}
 
 
 def _training_seconds(values: Values, shape: Shape, device: Device, tokens: int) -> float | None:
@@ -184,16 +186,20 @@ def _rollouts(values: Values, shape: Shape, device: Device) -> Estimate:
     memory, seconds = _generation(values, shape, device, grpo["sampling"], completions, graphs=vllm)
     if vllm:
         memory = {}
-    fixed = _trained(values, shape, device, grpo["optimizer"]) | {"gradients": 0.0} | _engine(values, device)
+    fixed = _trained(values, shape, device, grpo["optimizer"]) | {"gradients": 0.0} | _engine(values, shape, device)
     tokens = steps * completions * grpo["sampling"]["max_new_tokens"]
     return Estimate("grpo", "rollout", {**fixed, **memory}, tokens, seconds and steps * seconds)
 
 
-def _engine(values: Values, device: Device) -> dict[str, float]:
-    """What vLLM holds beside the training: the share of the card that it is given. unsloth's weights are its own."""
+def _engine(values: Values, shape: Shape, device: Device) -> dict[str, float]:
+    """What vLLM holds beside the training: the share of the card that it is given, and at least its weights and the
+    cache of one text. unsloth's weights are its own."""
     if values["grpo"]["rollouts"] != "vllm-colocate":
         return {}
-    engine = {"vllm": values["run"]["rollouts"]["gpu_memory"] * device.memory}
+    model = values["model"]
+    text = costs.cache(shape, model["dtype"], sequences=1, length=model["max_length"]) / 2
+    least = _weights(values, shape)["weights"] + text
+    engine = {"vllm": max(values["run"]["rollouts"]["gpu_memory"] * device.memory, least)}
     return engine | ({"weights": 0.0} if values["model"]["backend"] == "unsloth" else {})
 
 
@@ -207,7 +213,7 @@ def update(values: Values, shape: Shape, device: Device) -> Estimate:
     memory = {
         **_trained(values, shape, device, grpo["optimizer"]),
         **_pass(values, shape, device, grpo["batch_size"], length, logits),
-        **_engine(values, device),
+        **_engine(values, shape, device),
     }
     return Estimate("grpo", "update", memory, tokens, _training_seconds(values, shape, device, tokens))
 
@@ -259,23 +265,34 @@ class Remedy:
 
 
 def remedy(values: Values, shape: Shape, device: Device, stage: str) -> Remedy:
-    """The first changes, of those that cost least, with which `stage` fits; or all of them, where it still doesn't.
-
-    Each change is kept only if it lowers the peak.
-    """
-    changed, kept = copy.deepcopy(dict(values)), {}
-    peak = _peak(changed, shape, device, stage)
+    """The changes, of those that cost least, with which `stage` fits; or all that help, where it still doesn't."""
+    kept: list[Mapping[str, Any]] = []
+    peak = _peak(values, shape, device, stage)
     for changes in _changes(values, stage):
-        if peak.total <= device.memory * (1 - MARGIN):
+        if fits(peak, device):
             break
-        tried = copy.deepcopy(changed)
-        for key, value in changes.items():
-            _set(tried, key, value)
-        lower = _peak(tried, shape, device, stage)
+        lower = _peak(changed(values, [*kept, changes]), shape, device, stage)
         if lower.total < peak.total:
-            changed, peak = tried, lower
-            kept |= changes
-    return Remedy(kept, peak.total, fits(peak, device))
+            kept, peak = [*kept, changes], lower
+    for changes in kept[:-1]:
+        fewer = [other for other in kept if other is not changes]
+        without = _peak(changed(values, fewer), shape, device, stage)
+        if fits(without, device):
+            kept, peak = fewer, without
+    return Remedy({key: value for changes in kept for key, value in changes.items()}, peak.total, fits(peak, device))
+
+
+def changed(values: Values, all_changes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """`values` with the values of dotted keys changed, one after the other."""
+    copied = copy.deepcopy(dict(values))
+    for changes in all_changes:
+        for key, value in changes.items():
+            *path, last = key.split(".")
+            inner = copied
+            for name in path:
+                inner = inner[name]
+            inner[last] = value
+    return copied
 
 
 def _peak(values: Values, shape: Shape, device: Device, stage: str) -> Estimate:
@@ -318,13 +335,6 @@ def _halves(value: int, least: int) -> Iterator[int]:
     while value // 2 >= least:
         value //= 2
         yield value
-
-
-def _set(values: dict, key: str, value: Any) -> None:
-    *path, last = key.split(".")
-    for name in path:
-        values = values[name]
-    values[last] = value
 
 
 # What the teacher is asked

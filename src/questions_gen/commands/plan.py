@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from questions_gen.teacher.planning import Plan
 
 GPUS, MODELS = Path("conf/gpus.json"), Path("conf/models")
-CPU_LIBRARIES, GPU_LIBRARIES = 0.65, 1.7
-"""GiB that a process takes before its model does. CPU: the resident size of sft and grpo with a model of 100 kB
-(docs/plan.json, shape "tiny"): torch, transformers, trl, peft, datasets. GPU: what the driver counted on an H100 beside
-torch's own memory, with bitsandbytes and Triton (0.8 with unsloth)."""
+CPU_LIBRARIES = 0.65
+"""GiB resident in sft and grpo with a model of 100 kB (docs/plan.json, shape "tiny"): the libraries."""
+GPU_LIBRARIES = {"transformers": 1.7, "unsloth": 0.8}
+"""GiB by backend, what the driver counted on an H100 beside torch's own memory: CUDA's own (docs/gpu)."""
 
 
 @told()
@@ -39,7 +39,7 @@ def plan(
     from questions_gen.files import to_json
 
     values = _values(profile)
-    device, shape = find_device(gpu), find_shape(values)
+    device, shape = find_device(gpu, values["model"]["backend"]), find_shape(values)
     made = planning.estimates(values, shape, device)
     runs = _measured(values, made, gpu is not None)
     asked = _teacher(values, as_things_are=profile is None)
@@ -82,7 +82,7 @@ def _values(profile: str | None) -> dict[str, Any]:
     return values
 
 
-def find_device(gpu: str | None) -> "Device":
+def find_device(gpu: str | None, backend: str) -> "Device":
     """A card of conf/gpus.json, one of which the memory alone is known (GiB=24), or this machine without one."""
     import os
 
@@ -99,14 +99,14 @@ def find_device(gpu: str | None) -> "Device":
             memory = float(size)
         except ValueError:
             raise UserError(f"--gpu {gpu}: expected a number of GiB, as in GiB=24") from None
-        return Device(f"a card of {memory:g} GiB", memory * GIB, None, None, GPU_LIBRARIES * GIB, 0.0)
+        return Device(f"a card of {memory:g} GiB", memory * GIB, None, None, GPU_LIBRARIES[backend] * GIB, 0.0)
     cards = read_json(GPUS)
     if gpu not in cards:
         hint = did_you_mean(gpu, cards) or f"; there are {', '.join(cards)}"
         raise UserError(f"--gpu {gpu}: not in {GPUS}{hint}; GiB=24 plans the memory of any card")
     card = cards[gpu]
     flops, bandwidth = card["tflops"] * 1e12, card["bandwidth_gb"] * 1e9
-    return Device(gpu, card["memory_gib"] * GIB, flops, bandwidth, GPU_LIBRARIES * GIB, 0.0)
+    return Device(gpu, card["memory_gib"] * GIB, flops, bandwidth, GPU_LIBRARIES[backend] * GIB, 0.0)
 
 
 def find_shape(values: dict[str, Any]) -> "Shape":
@@ -240,7 +240,7 @@ def _show(values: dict[str, Any], shape: "Shape", device: "Device", made: "list[
     for estimate in made:
         parts = sorted(((size, name) for name, size in estimate.memory.items() if size >= 0.05 * GIB), reverse=True)
         of_which = ", ".join(f"{name} {size / GIB:.1f}" for size, name in parts)
-        tokens = f"{estimate.tokens / 1e6:7.2f} M tokens" if estimate.tokens else " " * 16
+        tokens = f"{estimate.tokens / 1e3:8.0f} k tokens" if estimate.tokens else " " * 17
         took = "" if estimate.seconds is None else f"  {estimate.seconds / 3600:6.2f} h"
         label = f"{estimate.stage} {estimate.part}"
         typer.echo(f"{label:<24} {estimate.total / GIB:6.1f} GiB{tokens}{took}  ({of_which})")
