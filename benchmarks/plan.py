@@ -1,7 +1,7 @@
 """What `questions-gen plan` says of memory, against what is measured: sft and grpo steps on the CPU, three sizes.
 
 Models of SmolLM2's shape with random weights: its 135M size, and one smaller and one larger. Each case runs the
-pipeline's own trainer in a process of its own, whose largest resident size is the kernel's count (ru_maxrss). Rows and
+pipeline's own trainer in a process of its own, whose largest resident size is the kernel's count (VmHWM). Rows and
 prompts have exactly the lengths that the estimate is told of. Writes the measured numbers to docs/plan.json, and the
 tables of docs/planning.md: of these cases, and of those that benchmarks/gpu_check.py measured on a card (docs/gpu).
 
@@ -10,7 +10,7 @@ tables of docs/planning.md: of these cases, and of those that benchmarks/gpu_che
 
 import argparse
 import json
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -53,6 +53,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """config.json of SmolLM2-135M and SmolLM2-360M (huggingface.co/HuggingFaceTB), and a smaller one of their family."""
 
+RESULT = "measured.json"
 MEASURED = ("tiny", "30M", "135M", "360M")
 
 
@@ -86,21 +87,14 @@ CASES = (
 def measure(cases: tuple[Case, ...]) -> list[dict[str, Any]]:
     """Each case in a process of its own: the case, and bytes resident before the model is loaded and at most."""
     rows = []
-    with tempfile.TemporaryDirectory() as temporary:
-        for number, case in enumerate(cases):
-            out = Path(temporary) / f"{number}.json"
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.plan",
-                "--case",
-                files.to_json(asdict(case)),
-                "--out",
-                str(out),
-            ]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            rows.append({**asdict(case), **files.read_json(out)})
-            print(rows[-1], flush=True)
+    for case in cases:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            write_base(SHAPES[case.shape], folder)
+            command = [sys.executable, "-m", "benchmarks.plan", "--folder", temporary, "--case"]
+            subprocess.run([*command, files.to_json(asdict(case))], check=True, stdout=subprocess.DEVNULL)
+            rows.append({**asdict(case), **files.read_json(folder / RESULT)})
+        print(rows[-1], flush=True)
     return rows
 
 
@@ -196,27 +190,23 @@ def page(text: str, record: Mapping[str, Any]) -> str:
     return text
 
 
-def run_case(case: Case, shape: dict[str, Any]) -> dict[str, int]:
-    """Write a base model, and take two optimizer steps (sft) or one policy step (grpo) in this process."""
+def run_case(case: Case, folder: Path) -> dict[str, int]:
+    """Take two optimizer steps (sft) or one policy step (grpo) in this process, with the base model in `folder`."""
     from datasets import Dataset  # noqa: F401 (with what the trainers import: the libraries' share)
     from trl import GRPOTrainer, SFTTrainer  # noqa: F401
 
     from stages.check import SECTIONS
 
     params = parse_params(_values(case), SECTIONS)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        subprocess.run(
-            [sys.executable, "-m", "benchmarks.plan", "--write", files.to_json(shape), "--out", temporary], check=True
-        )
-        libraries = resident()
-        {"sft": _sft, "grpo": _grpo}[case.work](case, params, folder)
+    libraries = resident()
+    {"sft": _sft, "grpo": _grpo}[case.work](case, params, folder)
     return {"libraries_bytes": libraries, "peak_bytes": resident()}
 
 
 def resident() -> int:
-    """The most bytes that this process has had in memory so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    """The most bytes that this process has had in memory so far. Not ru_maxrss: it counts what started the process."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
 
 
 def write_base(shape: dict[str, Any], folder: Path) -> None:
@@ -294,20 +284,16 @@ def _grpo(case: Case, params: dict[str, Any], folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=RECORD, help="default: %(default)s")
     parser.add_argument("--page", action="store_true", help="write the tables of numbers that were measured before")
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
-    parser.add_argument("--write", type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.write:
-        write_base(asked.write, asked.out)
-    elif asked.case:
-        case = Case(**asked.case)
-        files.write_json(asked.out, run_case(case, SHAPES[case.shape]))
-    else:
-        if not asked.page:
-            files.write_json(asked.out, {"cases": measure(CASES)})
-        files.write_text(PAGE, page(PAGE.read_text(encoding="utf-8"), files.read_json(asked.out)))
+    if asked.case:
+        files.write_json(asked.folder / RESULT, run_case(Case(**asked.case), asked.folder))
+        return
+    if not asked.page:
+        files.write_json(RECORD, {"cases": measure(CASES)})
+    files.write_text(PAGE, page(PAGE.read_text(encoding="utf-8"), files.read_json(RECORD)))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def test_a_layer_keeps_what_autograd_saves(family: str) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
     config = {
-        "vocab_size": 64, "hidden_size": 80, "intermediate_size": 176, "num_hidden_layers": 3, "num_attention_heads": 6,
+        "vocab_size": 64, "hidden_size": 96, "intermediate_size": 176, "num_hidden_layers": 3, "num_attention_heads": 6,
         "num_key_value_heads": 2, "head_dim": 16, "tie_word_embeddings": True,
     }  # fmt: skip
     kinds = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen3": (Qwen3Config, Qwen3ForCausalLM)}[family]

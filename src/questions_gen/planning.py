@@ -324,11 +324,26 @@ def _changes(values: Values, stage: str) -> Iterator[dict[str, Any]]:
             yield {"mix.max_tokens": tokens}
     if name == "distill":
         for tokens in _halves(values["model"]["max_length"], 512):
-            yield {"model.max_length": tokens}
+            yield {"model.max_length": tokens, **_within(values, tokens)}
     for key in ("sampling", "thinking"):
         if name != "export" and key in section:
             for tokens in _halves(section[key]["max_new_tokens"], 128):
                 yield {f"{name}.{key}.max_new_tokens": tokens}
+
+
+def _within(values: Values, longest: int) -> dict[str, int]:
+    """What else has to be shorter for model.max_length to be `longest`: completions leave half of it to the prompt."""
+    limits = {"mix.max_tokens": longest, "export.smoke_tokens": longest // 2}
+    for section in ("grpo", "propose", "evaluate"):
+        for key in values[section].keys() & {"sampling", "thinking"}:
+            limits[f"{section}.{key}.max_new_tokens"] = longest // 2
+    return {key: limit for key, limit in sorted(limits.items()) if _at(values, key) > limit}
+
+
+def _at(values: Values, key: str) -> Any:
+    for name in key.split("."):
+        values = values[name]
+    return values
 
 
 def _halves(value: int, least: int) -> Iterator[int]:
