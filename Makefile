@@ -6,7 +6,7 @@ STAMP := .venv/installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: repro setup test gpu lint ui check-reproducible bench-rewards bench-mix gpu-check
+.PHONY: repro setup test gpu lint ui check-reproducible bench-rewards bench-mix bench-plan gpu-check
 
 repro: $(STAMP)  ## run the pipeline: only what changed
 	dvc repro
@@ -34,6 +34,9 @@ ui: $(STAMP)  ## MLflow's pages, on this machine alone; PORT=5001 if another pro
 
 check-reproducible: $(STAMP)  ## run the committed pipeline in two fresh clones and compare every byte of dvc.lock
 	./tests/check_reproducible.sh
+
+bench-plan: $(STAMP)  ## how far `questions-gen plan` is from measured memory, on the CPU
+	python -m benchmarks.plan
 
 bench-rewards: $(STAMP)  ## how well and how fast the rewards tell problems from fakes
 	python -m benchmarks.rewards

@@ -291,3 +291,50 @@ def test_the_command_line_is_light():
     code = f"import sys, questions_gen.cli; sys.exit(' '.join(set(sys.modules) & set({heavy})) or 0)"
     done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT / "src")}, stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_plan_tells_each_stage_and_what_the_teacher_is_asked(checkout):
+    told = invoke("plan", "--profile", "qwen3-14b", "--gpu", "H100", "--json")
+    assert told.exit_code == 0, told.output
+    rows = [json.loads(line) for line in told.stdout.splitlines()]
+    parts = {row["stage"] for row in rows if "memory" in row}
+    assert parts == {"sft", "grpo", "propose", "distill", "evaluate@base", "export"}
+    assert all(row["total"] == pytest.approx(sum(row["memory"].values())) for row in rows if "memory" in row)
+    teach = next(row for row in rows if row["stage"] == "teach")
+    assert teach["requests"] == 30 * (1 + 1 + 2) + 10 * 3
+    assert teach["completion_tokens"] == teach["requests"] * 16384
+    assert teach["cost"] is None
+
+
+def test_a_plan_that_cant_fit_ends_with_1_and_says_what_to_change(checkout):
+    told = invoke("plan", "--profile", "qwen3-14b-2026", "--gpu", "GiB=24")
+    assert told.exit_code == 1
+    assert "sft doesn't fit into 24 GiB" in told.stderr
+    assert "model.load_in_4bit=true would bring it to" in told.stderr
+    assert "No time is told" in told.stdout
+
+
+def test_a_plan_without_a_profile_is_of_params_and_of_this_machine(checkout):
+    told = invoke("plan")
+    assert told.exit_code in (0, 1), told.output  # by this machine's memory
+    assert told.stdout.startswith("smollm2-135m: 0.13 billion weights on this machine's CPU")
+    assert "No run with these params was tracked here" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "message"),
+    [
+        (["--gpu", "H10"], [], "did you mean 'H100'?"),
+        (["--gpu", "GiB=much"], [], "expected a number of GiB"),
+        ([], ["fetch.model.path=some/Other-7B.gguf"], "conf/models/other-7b.json: no such file; save the config.json"),
+        ([], ["lora.targets=[lm_head]"], "lora.targets: lm_head can't be planned"),
+    ],
+)
+def test_what_cant_be_planned_is_said(checkout, arguments, changes, message):
+    text = DEFAULT
+    for change in changes:
+        text = set_value(text, change)
+    (checkout / "params.yaml").write_text(text)
+    told = invoke("plan", *arguments)
+    assert told.exit_code == 2
+    assert message in told.stderr

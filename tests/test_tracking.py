@@ -14,6 +14,7 @@ import pytest
 from questions_gen import files, tracking
 from questions_gen.errors import UserError
 from questions_gen.imports import local_files
+from questions_gen.measured import last_run
 from questions_gen.mlflow_writer import __main__ as writer
 from questions_gen.mlflow_writer.journal import FOLDER, Journal, held, messages_of
 from questions_gen.mlflow_writer.sync import sync
@@ -63,6 +64,17 @@ def test_an_attempt_that_ended_says_how_long_it_took_and_what_it_needed(tracked)
         ((_, memory),) = attempt.points["peak_rss_gib"]
         assert 0 < seconds < 60
         assert 0.005 < memory < 2
+
+
+def test_a_plan_finds_what_the_last_run_with_its_params_took(tracked):
+    attempt = tracked.one("distill")
+    took = last_run(tracked.home, None, "distill", {"seed": "7"}, "peak_rss_gib")
+    assert took.peak_bytes == attempt.points["peak_rss_gib"][0][1] * 2**30
+    assert took.seconds == attempt.points["wall_seconds"][0][1]
+    assert last_run(tracked.home, None, "distill", {"seed": "8"}, "peak_rss_gib") is None, "other params"
+    assert last_run(tracked.home, None, "grpo", {"seed": "7"}, "peak_rss_gib") is None, "it failed"
+    assert last_run(tracked.home, None, "distill", {"seed": "7"}, "peak_cuda_gib") is None, "it used no card"
+    assert last_run(tracked.home / "elsewhere", None, "distill", {"seed": "7"}, "peak_rss_gib") is None, "no database"
 
 
 def test_what_a_stage_takes_of_the_machine_is_sampled_while_it_works(tracked):

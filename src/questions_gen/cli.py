@@ -7,13 +7,15 @@
     questions-gen contest --problems 6 --output sheet
     questions-gen review
     questions-gen serve
+    questions-gen plan --profile qwen3-14b --gpu H100
     questions-gen compare main [EXPERIMENT]
     questions-gen teacher plan | record | stats | verify | show KEY | seal | prune
     questions-gen publish --dry-run
     questions-gen doctor --before-run
     questions-gen track sync
 
-Exit codes: 0 fine · 1 done, but a gate is closed, too little was accepted, or stored answers are damaged · 2 bad input,
+Exit codes: 0 fine · 1 done, but a gate is closed, too little was accepted, stored answers are damaged, or a plan does
+not fit · 2 bad input,
 which the error names. docs/commands.md has more.
 """
 
@@ -24,6 +26,7 @@ from questions_gen.commands.compare import compare
 from questions_gen.commands.contest import contest
 from questions_gen.commands.doctor import doctor
 from questions_gen.commands.generate import generate, vary
+from questions_gen.commands.plan import plan
 from questions_gen.commands.publish import publish
 from questions_gen.commands.review import review
 from questions_gen.commands.score import score
@@ -46,3 +49,4 @@ app.command()(contest)
 app.command()(serve)
 app.command()(review)
 app.command()(compare)
+app.command()(plan)

@@ -67,7 +67,8 @@ def start(stage: Stage, params: Mapping[str, Any], key: str, inputs: Mapping[str
         status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
         raise
     finally:
-        attempt.log_metrics({"wall_seconds": time.monotonic() - began, "peak_rss_gib": _peak_rss_gib()})
+        seconds = time.monotonic() - began
+        attempt.log_metrics({"wall_seconds": seconds, "peak_rss_gib": _peak_rss_gib(), **_peak_cuda_gib()})
         if status == "FINISHED":
             attempt.show(stage, key, values)
         attempt.close(status, tags)
@@ -115,6 +116,14 @@ def _versions() -> dict[str, str]:
 def _now() -> int:
     """Milliseconds, as MLflow counts them."""
     return int(time.time() * 1000)
+
+
+def _peak_cuda_gib() -> dict[str, float]:
+    """What torch reserved of the card at most, where the stage used one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return {}
+    return {"peak_cuda_gib": torch.cuda.max_memory_reserved() / 2**30}
 
 
 def _peak_rss_gib() -> float:

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The teacher's stored answers: they were paid for once.", no_args_is_help=True)
 
 
-def _teacher_work(most: bool = False) -> "tuple[TeacherParams, TeacherRun, list[tuple[str, Any, list]]]":
+def teacher_work(
+    most: bool = False, tell: bool = True
+) -> "tuple[TeacherParams, TeacherRun, list[tuple[str, Any, list]]]":
     """Params, how to ask, and for each stage that asks: its address, its work and the items of it.
 
-    `most`: as if every improvement were good enough to be compared with its original.
+    `most`: as if every improvement were good enough to be compared with its original. `tell` of stages whose input
+    isn't made yet; they are left out.
     """
     find_stages()
     from questions_gen.params import load_params
@@ -36,19 +39,19 @@ def _teacher_work(most: bool = False) -> "tuple[TeacherParams, TeacherRun, list[
     params = load_params(sections)
     work: list[tuple[str, Any, list]] = []
     proposals = teach.STAGE.inputs["proposals"]
-    if _is_made(proposals, "teach"):
+    if _is_made(proposals, "teach", tell):
         chosen = teach.selection(params["teach"], params["rewards"], teach.STAGE.inputs["mixed"])
         chosen = replace(chosen, margin=-1.0) if most else chosen
         work.append(("teach", partial(teach_one, selection=chosen), teach.questions(proposals, params["teach"])[0]))
     for model in MODELS:
         stage = judge.stage(model)
-        if _is_made(stage.inputs["evaluation"], stage.address):
+        if _is_made(stage.inputs["evaluation"], stage.address, tell):
             work.append((stage.address, judge.score, judge.questions(stage.inputs["evaluation"], params["judge"])))
     return params["teacher"], params["run"].teacher, work
 
 
-def _is_made(path: Path, address: str) -> bool:
-    if not path.exists():
+def _is_made(path: Path, address: str, tell: bool) -> bool:
+    if tell and not path.exists():
         typer.echo(f"{address:<16} can't be told: {path} isn't there yet; `dvc repro` makes it", err=True)
     return path.exists()
 
@@ -62,7 +65,7 @@ def teacher_plan(as_json: AsJson = False) -> None:
     from questions_gen.teacher.limits import cost
     from questions_gen.teacher.planning import make_plan
 
-    params, run, work = _teacher_work(most=True)
+    params, run, work = teacher_work(most=True)
     for address, function, items in work:
         plan = make_plan(params, home(), function, items)
         if as_json:
@@ -88,7 +91,7 @@ def teacher_record(as_json: AsJson = False) -> None:
     from questions_gen.stage import home
     from questions_gen.teacher.session import consult
 
-    params, run, work = _teacher_work()
+    params, run, work = teacher_work()
     run = run.model_copy(update={"mode": "record"})
     for address, function, items in work:
         counts = consult(params, run, home(), function, items, label=address).counts
