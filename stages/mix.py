@@ -11,6 +11,7 @@ from questions_gen.errors import UserError
 from questions_gen.mixing import Source
 from questions_gen.params import Count, Section, Seed, Share
 from questions_gen.rewards import difficulty
+from questions_gen.schema import Language
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.training.lengths import token_lengths
 
@@ -58,7 +59,7 @@ def read_sources(raw: Path, group: Literal["problems", "chat", "evaluation"]) ->
     return sources
 
 
-def work(context: Context, *, mix: MixParams, seed: int, raw: Path, base: Path, mixed: Path) -> Log:
+def work(context: Context, *, mix: MixParams, language: Language, seed: int, raw: Path, base: Path, mixed: Path) -> Log:
     problems, chat, held_out = (read_sources(raw, group) for group in ("problems", "chat", "evaluation"))
     if not held_out:
         raise UserError("fetch.evaluation_sets: there is none; name one, so that nothing of it is trained on")
@@ -72,6 +73,7 @@ def work(context: Context, *, mix: MixParams, seed: int, raw: Path, base: Path, 
         chat_share=mix.chat_share,
         chat_seed=mix.chat_seed,
         seed=seed,
+        language=language,
     )
     kept, dropped_items = mixing.choose(
         items,
@@ -106,7 +108,7 @@ def work(context: Context, *, mix: MixParams, seed: int, raw: Path, base: Path, 
 
 STAGE = Stage(
     "mix",
-    params={"mix": MixParams, "seed": Seed},
+    params={"mix": MixParams, "language": Language, "seed": Seed},
     inputs={"raw": Path("data/raw"), "base": Path("models/base")},
     outputs={"mixed": Path("data/mixed")},
     work=work,

@@ -90,7 +90,7 @@ def test_the_seeds_prompts_stand_as_they_were_and_ask_for_the_form():
     assert asked_for["calculus"].startswith("Generate a calculus competition problem:\n")
     assert asked_for["algebra"].startswith("Create an algebra problem:\n")
     assert asked_for["geometry"].startswith("Design a geometry proof:\n")
-    assert all(text.endswith(prompts.FORM) for text in asked_for.values())
+    assert all(text.endswith(prompts.WORDS["en"].form) for text in asked_for.values())
 
 
 def test_a_problem_is_varied_in_three_ways():

@@ -18,7 +18,7 @@ from questions_gen.answers import boxed, split_thinking
 from questions_gen.errors import UserError
 from questions_gen.problem import Index, near_duplicates, ngrams, normalise, problem_id, words
 from questions_gen.prompts import problem_messages, problem_target, solve_messages, written_problem
-from questions_gen.schema import Conversation, Message, Problem, Task
+from questions_gen.schema import Conversation, Language, Message, Problem, Task
 from questions_gen.topics import classify_topic
 
 Reason = Literal[
@@ -202,11 +202,12 @@ def mixture(
     chat_share: float,
     chat_seed: int,
     seed: int,
+    language: Language = "en",
 ) -> list[Item]:
     """One item a row of problems, and the dialogues that the rule asks for, shuffled; nothing is dropped yet."""
     rows = [(source, number, row) for source in problems for number, row in enumerate(source.rows, 1)]
     drawn = draw_tasks(len(rows), tasks, seed)
-    items = [_problem_item(source, number, row, task) for (source, number, row), task in zip(rows, drawn, strict=True)]
+    items = [_problem_item(*place, task, language) for place, task in zip(rows, drawn, strict=True)]
     dialogues = [(source, number, row) for source in chat for number, row in enumerate(source.rows, 1)]
     wanted = dialogues_wanted(len(rows), chat_share)
     items += [_chat_item(*dialogues[place]) for place in sample(len(dialogues), wanted, chat_seed)]
@@ -237,20 +238,21 @@ def sample(available: int, wanted: int, seed: int) -> list[int]:
     return generator.choice(available, size=min(wanted, available), replace=False).tolist() if available else []
 
 
-def _problem_item(source: Source, number: int, row: Mapping[str, Any], task: Task) -> Item:
+def _problem_item(source: Source, number: int, row: Mapping[str, Any], task: Task, language: Language) -> Item:
     name = f"{source.address}:{number}"
     problem = read_problem(row, source.schema, source.name, source.licence)
     if not isinstance(problem, Problem):
         return Item(name, source.address, problem)
-    return Item(name, source.address, problem_conversation(problem, task), problem)
+    return Item(name, source.address, problem_conversation(problem, task, language), problem)
 
 
-def problem_conversation(problem: Problem, task: Task) -> Conversation | Reason:
+def problem_conversation(problem: Problem, task: Task, language: Language = "en") -> Conversation | Reason:
     """The conversation of a `problem` or `solve` task; a problem without a solution is always one to write."""
     if task == "problem" or problem.solution is None:
-        task, asked, target = "problem", problem_messages(problem.topic, problem.concepts), problem_target(problem)
+        asked, target = problem_messages(problem.topic, problem.concepts, language), problem_target(problem)
+        task = "problem"
     else:
-        asked, target = solve_messages(problem.statement), _solve_target(problem.solution, problem.answer)
+        asked, target = solve_messages(problem.statement, language), _solve_target(problem.solution, problem.answer)
         if target is None:
             return "unfinished_solution"
     messages = (*asked, Message(role="assistant", content=target))

@@ -74,14 +74,17 @@ def _judge(completions: "list[Completion]") -> "list[Verdict]":
     from questions_gen.history import History
     from questions_gen.params import load_params
     from questions_gen.rewards.combine import RewardParams, load_judge
-    from questions_gen.schema import Problem
+    from questions_gen.schema import Language, Problem
 
     if not MIXED.exists():
         raise UserError(f"{MIXED}: no such folder, and problems are judged against it; `dvc repro mix` makes it")
-    params = load_params({"rewards": RewardParams})["rewards"]
+    loaded = load_params({"rewards": RewardParams, "language": Language})
+    params = loaded["rewards"]
     known = History(params.history_size)
     known.add(problem.statement for problem in read_records(MIXED / "problems.jsonl", Problem))
-    return load_judge(params, MIXED, known).judge(completions, [_prompt(c) for c in completions])
+    return load_judge(params, MIXED, known, language=loaded["language"]).judge(
+        completions, [_prompt(c) for c in completions]
+    )
 
 
 def _prompt(completion: "Completion") -> "Prompt":

@@ -13,14 +13,15 @@ from questions_gen.commands.told import told
 from questions_gen.errors import UserError
 
 if TYPE_CHECKING:
+    from questions_gen.schema import Language
     from questions_gen.stage import TeacherRun
     from questions_gen.teacher.prompts import TeacherParams
 
 app = typer.Typer(help="The teacher's stored answers: they were paid for once.", no_args_is_help=True)
 
 
-def _teacher_work(most: bool = False) -> "tuple[TeacherParams, TeacherRun, list[tuple[str, Any, list]]]":
-    """Params, how to ask, and for each stage that asks: its address, its work and the items of it.
+def _teacher_work(most: bool = False) -> "tuple[TeacherParams, TeacherRun, Language, list[tuple[str, Any, list]]]":
+    """Params, how to ask, in which language, and for each stage that asks: its address, its work and the items of it.
 
     `most`: as if every improvement were good enough to be compared with its original.
     """
@@ -36,14 +37,14 @@ def _teacher_work(most: bool = False) -> "tuple[TeacherParams, TeacherRun, list[
     work: list[tuple[str, Any, list]] = []
     proposals = teach.STAGE.inputs["proposals"]
     if _is_made(proposals, "teach"):
-        chosen = teach.selection(params["teach"], params["rewards"], teach.STAGE.inputs["mixed"])
+        chosen = teach.selection(params["teach"], params["rewards"], teach.STAGE.inputs["mixed"], params["language"])
         chosen = replace(chosen, margin=-1.0) if most else chosen
         work.append(("teach", partial(teach_one, selection=chosen), teach.questions(proposals, params["teach"])[0]))
     for model in MODELS:
         stage = judge.stage(model)
         if _is_made(stage.inputs["evaluation"], stage.address):
             work.append((stage.address, judge.score, judge.questions(stage.inputs["evaluation"], params["judge"])))
-    return params["teacher"], params["run"].teacher, work
+    return params["teacher"], params["run"].teacher, params["language"], work
 
 
 def _is_made(path: Path, address: str) -> bool:
@@ -60,9 +61,9 @@ def teacher_plan() -> None:
     from questions_gen.teacher.limits import cost
     from questions_gen.teacher.planning import make_plan
 
-    params, run, work = _teacher_work(most=True)
+    params, run, language, work = _teacher_work(most=True)
     for address, function, items in work:
-        plan = make_plan(params, home(), function, items)
+        plan = make_plan(params, home(), function, items, language=language)
         money = f", cost at most {cost(plan.tokens, run.prices):.2f}" if run.prices else ""
         again = f" ({plan.most_requests} if answers have the wrong form)" if plan.most_requests > plan.requests else ""
         typer.echo(
@@ -80,10 +81,10 @@ def teacher_record() -> None:
     from questions_gen.stage import home
     from questions_gen.teacher.session import consult
 
-    params, run, work = _teacher_work()
+    params, run, language, work = _teacher_work()
     run = run.model_copy(update={"mode": "record"})
     for address, function, items in work:
-        counts = consult(params, run, home(), function, items, label=address).counts
+        counts = consult(params, run, home(), function, items, label=address, language=language).counts
         typer.echo(f"{address:<16} {counts.get('stored', 0)} answers stored before, {counts.get('asked', 0)} asked for")
 
 
