@@ -145,7 +145,8 @@ def asks_for_answer(prompt: Prompt) -> bool:
 
 
 def problem_target(problem: Problem) -> str:
-    """The statement and a final line `Answer: \\boxed{…}` (`答案：` after a Chinese one); no such line for a problem without an answer (a proof).
+    """The statement and a final line `Answer: \\boxed{…}` (`答案：` after a Chinese one); no such line
+    for a problem without an answer (a proof).
 
     It holds no thinking: chat templates delete what stands before `</think>`, so a statement must not.
     """

@@ -224,8 +224,8 @@ def load_judge(
     *,
     language: Language = "en",
 ) -> Judge:
-    """A judge of problems in `language` that knows what `mix` wrote: the difficulty model, and the training and evaluation problems, or those
-    of the files `names` alone."""
+    """A judge of problems in `language` that knows what `mix` wrote: the difficulty model, and the training and
+    evaluation problems, or those of the files `names` alone."""
     known = Index()
     for name in names:
         known.add(problem.statement for problem in files.read_records(mixed / name, Problem))
