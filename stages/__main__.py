@@ -10,7 +10,7 @@ from pathlib import Path
 # The code of this checkout: a queued or temporary experiment runs in a copy, and the installed package is another.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from questions_gen import tracking  # noqa: E402
+from questions_gen import launch, tracking  # noqa: E402
 from questions_gen.errors import UserError  # noqa: E402
 from questions_gen.stage import Stage, run  # noqa: E402
 
@@ -23,7 +23,11 @@ def find_stage(name: str, item: str | None = None) -> Stage:
 
 def main() -> None:
     try:
-        run(find_stage(*sys.argv[1:]), tracking.start)
+        stage = find_stage(*sys.argv[1:])
+        if launch.is_alone(stage):
+            run(stage, tracking.start)
+        else:
+            launch.start(stage, sys.argv[1:])
     except UserError as error:
         sys.exit(f"error: {error}")
 

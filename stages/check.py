@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from questions_gen import files
-from questions_gen.params import PARAMS_FILE, Name, ParamsError, load_yaml, parse_params
+from questions_gen.params import PARAMS_FILE, Name, ParamsError, Told, load_yaml, parse_params
 from questions_gen.params import did_you_mean as did_you_mean
 from questions_gen.sources import LOCAL
 from questions_gen.stage import CHECKED, Context, Log, RunParams, Stage
@@ -30,7 +30,7 @@ STAGES: tuple[Stage, ...] = (
 )
 SECTIONS: dict[str, Any] = {
     "profile": Name,
-    **{name: kind for stage in STAGES for name, kind in stage.params.items() if kind is not report.Told},
+    **{name: kind for stage in STAGES for name, kind in stage.params.items() if kind != Told},
     "run": RunParams,
 }
 """All that may stand in params.yaml."""
@@ -53,7 +53,7 @@ def find_problems(values: Mapping[str, Any]) -> list[str]:
         problems = []
     except ParamsError as error:
         problems = error.problems
-    return problems + _limits(values) + _sources(values) + _teacher(values) + _rollouts(values)
+    return problems + _limits(values) + _sources(values) + _teacher(values) + _rollouts(values) + _launch(values)
 
 
 def _limits(values: Mapping[str, Any]) -> list[str]:
@@ -111,6 +111,19 @@ def _rollouts(values: Mapping[str, Any]) -> list[str]:
         problems.append(f"model.backend: unsloth samples in an engine of its own; set it to transformers, {other}")
     if _get(values, "model.load_in_4bit") is True:
         problems.append(f"model.load_in_4bit: 4-bit weights can't be sent to a server; set it to false, {other}")
+    return problems
+
+
+def _launch(values: Mapping[str, Any]) -> list[str]:
+    """fsdp2 shards every tensor that is trained, and what the 4-bit and 8-bit library works on has to be whole."""
+    if _get(values, "run.launch.engine") != "fsdp2":
+        return []
+    problems = []
+    if _get(values, "model.load_in_4bit") is True:
+        problems.append("model.load_in_4bit: run.launch.engine fsdp2 shards 16-bit weights alone; set it to false")
+    for key in ("sft.optimizer", "grpo.optimizer", "distill.optimizer"):
+        if "8bit" in str(_get(values, key)):
+            problems.append(f"{key}: run.launch.engine fsdp2 has no 8-bit optimizer; set it to adamw_torch")
     return problems
 
 

@@ -91,4 +91,5 @@ STAGE = Stage(
     },
     outputs={"adapter": Path("models/distill")},
     work=work,
+    parallel=True,
 )

@@ -175,8 +175,8 @@ def work(
     adapter: Path,
     evaluation: Path,
 ) -> Log:
+    evaluated = load_model(model, base, adapter=adapter if adapter.is_dir() else None)  # first: unsloth wants to be
     tokenizer = load_tokenizer(base)
-    evaluated = load_model(model, base, adapter=adapter if adapter.is_dir() else None)
     write = partial(generate, evaluated, tokenizer, batch_size=evaluate.batch_size, seed=seed)
     judge = load_judge(rewards, mixed, training_problems(mixed), language=language)
     choose = partial(

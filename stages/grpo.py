@@ -59,4 +59,5 @@ STAGE = Stage(
     inputs={"base": Path("models/base"), "mixed": Path("data/mixed"), "start": Path("models/sft")},
     outputs={"adapter": Path("models/grpo"), "history": Path("data/history")},
     work=work,
+    parallel=True,
 )

@@ -7,18 +7,16 @@ from typing import Any
 
 from questions_gen import files, measures
 from questions_gen.measures import Score
-from questions_gen.params import Name
+from questions_gen.params import Name, Told
 from questions_gen.problem import Index
 from questions_gen.report.page import SETTINGS, Results, page
 from questions_gen.report.plots import PLOTS, plots
 from questions_gen.report.scores import write_scores
-from questions_gen.report.summary import LOG_ADDRESSES, MODELS, intervals, summarise
+from questions_gen.report.summary import LOG_ADDRESSES, MODELS, intervals, rounded, summarise
 from questions_gen.report.tables import show_models
+from questions_gen.reviews import REVIEWS, agreement, read_reviews
 from questions_gen.schema import Evaluated
 from questions_gen.stage import Context, Log, Stage
-
-Told = dict[str, Any]
-"""A section of params.yaml that the page tells and nothing here uses; the stage that uses it says what it may hold."""
 
 
 def log_path(address: str) -> Path:
@@ -32,6 +30,7 @@ def work(
     profile: str,
     manifest: Path,
     history: Path,
+    reviews: Path,
     summary: Path,
     interval: Path,
     score: Path,
@@ -46,6 +45,8 @@ def work(
     seen.add(row["statement"] for row in files.iterate_rows(history / "problems.jsonl"))
     scores: dict[str, list[Score]] = {model: measures.score(rows[model], marks[model], seen) for model in MODELS}
     numbers = summarise(logs, scores)
+    said = agreement(read_reviews(reviews))
+    numbers["stages"]["reviews"] = {name: rounded(value) for name, value in said.items()}
     told = intervals(logs, scores)
     files.write_json(summary, numbers)
     files.write_json(interval, told)
@@ -77,6 +78,7 @@ STAGE = Stage(
     params={"profile": Name, **dict.fromkeys(SETTINGS, Told)},
     inputs={
         "manifest": Path("data/raw/manifest.json"),
+        "reviews": REVIEWS,
         "history": Path("data/history"),
         **{f"log of {address}": log_path(address) for address in LOG_ADDRESSES},
         **{f"rows of {model}": Path("data/evaluation") / model for model in MODELS},

@@ -45,4 +45,5 @@ STAGE = Stage(
     inputs={"base": Path("models/base"), "mixed": Path("data/mixed")},
     outputs={"adapter": Path("models/sft")},
     work=work,
+    parallel=True,
 )

@@ -1,7 +1,9 @@
 """A tiny random model and a tiny corpus, so that training is tested for real in seconds."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -9,6 +11,7 @@ import yaml
 from questions_gen import files
 from questions_gen.params import load_yaml
 from questions_gen.schema import Conversation, Message, Problem
+from tests import tracked_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -109,6 +112,19 @@ TINY = {
     "distill": {"steps": 4, "batch_size": 2, "accumulation": 1, "checkpoint_steps": 1},
     "run": {"tracking": {"enabled": False, "uri": None}},
 }
+
+
+@pytest.fixture(scope="session")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> tracked_runs.Tracked:
+    """Attempts that MLflow was told of, and some that were kept."""
+    return tracked_runs.track(tmp_path_factory.mktemp("tracked"))
+
+
+@pytest.fixture(scope="session")
+def mlflow_pages(tracked: tracked_runs.Tracked) -> Iterator[SimpleNamespace]:
+    """MLflow's pages of them (url), after what was kept has been sent to that server (synced)."""
+    with tracked_runs.pages(tracked.home) as url:
+        yield SimpleNamespace(url=url, synced=tracked_runs.sync(tracked.home, url))
 
 
 @pytest.fixture

@@ -7,12 +7,17 @@ children, take for the only one. `hub.put("dataset", "org/name", {path: bytes})`
 import base64
 import hashlib
 import json
+import random
 import re
+import socket
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -31,6 +36,32 @@ class Repo:
     refs: dict[str, str]
     """Branch or tag → commit."""
     gated: bool = False
+    private: bool = False
+
+
+@dataclass
+class Faults:
+    """A share of the requests goes wrong, always the same ones: an error, a connection cut before or after the request
+    was carried out, an answer that comes late."""
+
+    seed: int
+    share: float = 0.2
+    late: float = 0.7
+    """Seconds."""
+    injected: list[str] = field(default_factory=list)
+    after: int = 0
+    """So many requests are spared first."""
+
+    def __post_init__(self) -> None:
+        self._random, self._lock = random.Random(self.seed), threading.Lock()
+
+    def draw(self) -> str | None:
+        with self._lock:
+            self.after -= 1
+            if self.after >= 0 or self._random.random() >= self.share:
+                return None
+            self.injected.append(self._random.choice(("error", "cut", "cut after", "late")))
+            return self.injected[-1]
 
 
 @dataclass(frozen=True)
@@ -49,9 +80,12 @@ class FakeHub:
     """By kind (model, dataset) and owner/name."""
     large: dict[str, bytes] = field(default_factory=dict)
     """Uploaded LFS objects by their sha256."""
+    uploads: list[str] = field(default_factory=list)
+    """The sha256 of each as it arrived."""
     requests: list[Request] = field(default_factory=list)
     failing: int | None = None
     """A status that every request gets."""
+    faults: Faults | None = None
 
     def put(self, kind: str, repo_id: str, files: Files, *, ref: str = "main", gated: bool = False) -> str:
         """Commit exactly `files` to a branch or tag; return the commit."""
@@ -81,6 +115,7 @@ class Handler(BaseHTTPRequestHandler):
     """Finds the route of a request; each route is a method that returns the answer's JSON."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     hub: FakeHub
 
     ROUTES = [
@@ -113,12 +148,29 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self.read_body()
         self.token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
         self.hub.requests.append(Request(self.command, path, self.token))
+        fault = self.hub.faults.draw() if self.hub.faults else None
+        if fault == "cut":
+            return self.cut()
         try:
-            if self.hub.failing:
-                raise Refused(self.hub.failing, "", "the Hub is failing")
-            self.send(200, *self.route("GET" if self.command == "HEAD" else self.command, path))
+            if self.hub.failing or fault == "error":
+                raise Refused(self.hub.failing or 500, "", "the Hub is failing")
+            answer = (200, *self.route("GET" if self.command == "HEAD" else self.command, path))
         except Refused as refused:
-            self.send(refused.status, refused.content, refused.headers)
+            answer = (refused.status, refused.content, refused.headers)
+        if fault == "cut after":
+            return self.cut()
+        if fault == "late":
+            time.sleep(self.hub.faults.late)
+        try:
+            return self.send(*answer)
+        except ConnectionError:  # the client didn't wait
+            self.close_connection = True
+
+    def cut(self) -> None:
+        """End the connection as a crash would: with a reset."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
 
     do_GET = do_HEAD = do_POST = do_PUT = answer_any
 
@@ -185,14 +237,17 @@ class Handler(BaseHTTPRequestHandler):
         if (kind, repo_id) in self.hub.repos:
             raise Refused(409, "", "You already created this repository", url=url)
         self.hub.put(kind, repo_id, {})
+        self.hub.repos[kind, repo_id].private = wish.get("visibility") == "private"
         return {"url": url}
 
     def info(self, kind: str, repo_id: str, revision: str | None) -> dict:
         repo = self.repo(kind, repo_id)
         commit = self.commit_of(repo, revision)
         return {
-            "id": repo_id, "_id": "0" * 24, "sha": commit, "private": False, "gated": "auto" if repo.gated else False,
-            "siblings": [{"rfilename": path} for path in repo.commits[commit]], "tags": [], "disabled": False,
+            "id": repo_id, "_id": "0" * 24, "sha": commit, "private": repo.private,
+            "gated": "auto" if repo.gated else False,
+            "siblings": [{"rfilename": path, "size": len(held)} for path, held in repo.commits[commit].items()],
+            "tags": [], "disabled": False,
             "downloads": 0, "likes": 0, "lastModified": "2026-01-01T00:00:00.000Z",
         }  # fmt: skip
 
@@ -282,6 +337,7 @@ class Handler(BaseHTTPRequestHandler):
         if hashlib.sha256(self.body).hexdigest() != oid:
             raise Refused(400, "", "the content isn't what its name says")
         self.hub.large[oid] = self.body
+        self.hub.uploads.append(oid)
         return {}
 
     def lfs_verify(self) -> dict:
@@ -312,7 +368,10 @@ def blob_id(content: bytes) -> str:
 
 
 def entry(path: str, content: bytes) -> dict:
-    return {"type": "file", "path": path, "size": len(content), "oid": blob_id(content)}
+    told = {"type": "file", "path": path, "size": len(content), "oid": blob_id(content)}
+    if path.endswith(LARGE):
+        told["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
+    return told
 
 
 def folder(path: str) -> dict:
@@ -352,6 +411,17 @@ def point_clients_at(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> N
         for name, value in values.items():
             monkeypatch.setattr(module, name, value)
     HfFileSystem.clear_instance_cache()
+
+
+def hasten_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clients wait between attempts, and for answers, as briefly as the loopback allows."""
+    from huggingface_hub.utils import _http
+
+    from questions_gen import hub
+
+    monkeypatch.setattr(_http, "time", SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None}))
+    monkeypatch.setattr(hub, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(hub, "TIMEOUT", 0.5)
 
 
 @pytest.fixture

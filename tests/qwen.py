@@ -105,7 +105,14 @@ def qwen_tokenizer() -> Any:
     return build_tokenizer()
 
 
-def write_qwen(folder: Path, tokenizer: Any | None = None, *, dtype: str = "float32", seed: int = 0) -> Path:
+def write_qwen(
+    folder: Path,
+    tokenizer: Any | None = None,
+    *,
+    dtype: str = "float32",
+    seed: int = 0,
+    attention_bias: bool = False,
+) -> Path:
     """A random Qwen3 of two narrow layers, with the cut tokenizer if none is given: a base model of the pipeline."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -123,8 +130,8 @@ def write_qwen(folder: Path, tokenizer: Any | None = None, *, dtype: str = "floa
             num_key_value_heads=2,
             head_dim=32,  # not hidden_size / heads, as Qwen3's own
             max_position_embeddings=2048,
-            tie_word_embeddings=True,
-            attention_bias=False,
+            tie_word_embeddings=False,  # as Qwen3-14B; with tied ones a random model only repeats itself
+            attention_bias=attention_bias,
             bos_token_id=tokenizer.pad_token_id,
             eos_token_id=end,
             pad_token_id=tokenizer.pad_token_id,

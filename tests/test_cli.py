@@ -44,6 +44,8 @@ def test_list_marks_the_current_profile(checkout):
     assert [line.split()[:2] for line in lines if "smollm2" in line] == [["*", "smollm2-135m"]]
     assert [line[0] for line in lines if line.split()[:1] == ["qwen3-14b"]] == [" "]
     assert all(len(line.split()) > 4 for line in lines), "each says what it is"
+    told = [json.loads(line) for line in invoke("profile", "list", "--json").stdout.splitlines()]
+    assert [row["name"] for row in told if row["current"]] == ["smollm2-135m"]
 
 
 def test_use_copies_the_profile_to_the_byte(checkout):
@@ -267,6 +269,21 @@ def test_teacher_plan_asks_nobody_and_record_asks_for_the_rest_once(asked):
     assert len(asked.bodies) == 18
     assert "teach            18 answers stored, 0 to ask for" in invoke("teacher", "plan").stdout
     assert "0 rows are gone" in invoke("teacher", "prune").stdout
+    plan = json.loads(invoke("teacher", "plan", "--json").stdout.splitlines()[0])
+    assert (plan["stage"], plan["stored"], plan["requests"]) == ("teach", 18, 0)
+    assert plan["tokens"] == {"prompt": 0, "completion": 0}
+    assert json.loads(invoke("teacher", "stats", "--json").stdout)["answers"] == 18
+    assert json.loads(invoke("teacher", "verify", "--json").stdout) == {"whole": 18, "damaged": []}
+
+
+def test_the_shell_completes_names():
+    asked = {
+        "_QUESTIONS_GEN_COMPLETE": "complete_bash",
+        "COMP_WORDS": "questions-gen profile use sm",
+        "COMP_CWORD": "3",
+    }
+    done = CliRunner().invoke(cli.app, [], prog_name="questions-gen", env=asked)
+    assert done.stdout.split() == ["smollm2-135m"]
 
 
 def test_the_command_line_is_light():

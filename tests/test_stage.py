@@ -17,7 +17,9 @@ RUN = """
 run:
   teacher: {mode: record, base_url: null, key_variable: KEY, concurrency: 1, timeout: 1.0, requests_per_minute: null,
     tokens_per_minute: null, budget: {requests: null, tokens: null, cost: null}, prices: null}
+  rollouts: {server: null, gpu_memory: 0.45}
   tracking: {enabled: false, uri: null}
+  publish: {namespace: null, model: toy, private: true, stages: [distill], artifacts: [adapter], token_variable: TOKEN}
 """
 
 

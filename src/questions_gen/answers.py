@@ -40,7 +40,7 @@ def boxed(text: str) -> str | None:
 
 
 def split_answer(text: str) -> tuple[str, str | None]:
-    r"""Take the final line `Answer: \boxed{…}` or `答案：\boxed{…}` off: (statement, answer), or (text, None) without."""
+    r"""Take the final line `Answer: \boxed{…}` or `答案：\boxed{…}` off: (statement, answer) or (text, None)."""
     text = text.strip()
     start = None
     for match in _ANSWER_LINE.finditer(text):

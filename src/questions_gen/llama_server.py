@@ -29,20 +29,21 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @contextmanager
-def serve(gguf: Path, *, threads: int, context: int, parallel: int = 1) -> Iterator[str]:
+def serve(gguf: Path, *, threads: int, context: int, parallel: int = 1, port: int = 0) -> Iterator[str]:
     """Yield the base URL (http://127.0.0.1:PORT/v1) of a server that is ready, and end it with the block.
 
-    `context` is the number of tokens that each of `parallel` requests may use, prompt and answer together.
-    Answers don't depend on what was asked before: prompts aren't cached unless a request asks for it.
+    `context` is the number of tokens that each of `parallel` requests may use, prompt and answer together;
+    `port` 0 is any free one. Answers don't depend on what was asked before: prompts aren't cached unless a request
+    asks for it.
     Raises UserError where xllamacpp isn't installed, or the file is missing or can't be loaded.
     """
     if not gguf.is_file():
         raise UserError(f"{gguf}: no such file; the server needs a GGUF model")
-    settings = {"gguf": str(gguf), "threads": threads, "context": context, "parallel": parallel, "parent": os.getpid()}
+    settings = {"gguf": str(gguf), "threads": threads, "context": context, "parallel": parallel, "port": port}
     with tempfile.TemporaryFile() as log:
         path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]  # this checkout's code
         process = subprocess.Popen(
-            [sys.executable, "-m", "questions_gen.llama_server", json.dumps(settings)],
+            [sys.executable, "-m", "questions_gen.llama_server", json.dumps({**settings, "parent": os.getpid()})],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
         )  # fmt: skip
@@ -67,7 +68,7 @@ def _failure(gguf: Path, code: int, log: IO[bytes]) -> str:
     return f"{gguf}: llama.cpp can't serve it (exit {code}; it said: {said}); make the file again"
 
 
-def _child(gguf: str, threads: int, context: int, parallel: int, parent: int) -> None:
+def _child(gguf: str, threads: int, context: int, parallel: int, port: int, parent: int) -> None:
     """Serve until the parent goes. The first and only line on stdout is the address."""
     _die_with(parent)
     answer = os.dup(1)
@@ -80,7 +81,7 @@ def _child(gguf: str, threads: int, context: int, parallel: int, parent: int) ->
     params.model_alias = {Path(gguf).name}  # answers name the model: no path of this machine in them
     params.offline = True
     params.hostnames = [HOST]
-    params.port = 0  # any free one
+    params.port = port
     params.n_ctx = context * parallel
     params.n_parallel = parallel
     params.cpuparams.n_threads = threads

@@ -21,6 +21,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1)]
+Told = dict[str, Any]
+"""A section that a stage tells of, as in a card, and doesn't use; the stage that uses it says what it may hold."""
 
 
 class Section(BaseModel):

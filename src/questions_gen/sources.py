@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, WrapValidator
 
-from questions_gen import files
+from questions_gen import files, hub
 from questions_gen.champ import champ_rows
 from questions_gen.errors import UserError
 from questions_gen.params import Count, Name, Section
@@ -296,13 +296,11 @@ def hub_revision(kind: Literal["dataset", "model"], repo_id: str, revision: str,
 
     Raises UserError, also when its files can't be read: a gated repository tells anybody its commit.
     """
-    from huggingface_hub import HfApi
-
-    api = HfApi(token=_token())
+    api = hub.client(_token())
     with _hub_errors(f"{kind} {repo_id}", key):
-        commit = api.repo_info(repo_id, revision=revision, repo_type=kind, timeout=30).sha
+        commit = hub.patiently(lambda: api.repo_info(repo_id, revision=revision, repo_type=kind)).sha
         wanted = "config.json" if kind == "model" else "README.md"
-        found = api.file_exists(repo_id, wanted, revision=commit, repo_type=kind)
+        found = hub.patiently(lambda: api.file_exists(repo_id, wanted, revision=commit, repo_type=kind))
     if kind == "model" and not found:
         raise UserError(f"{key}.repo_id: {repo_id} has no config.json; name a model that transformers can load")
     return commit
@@ -316,7 +314,7 @@ def _hub_table(source: HubSource, revision: str, key: str) -> Iterable[dict]:
     with _hub_errors(f"dataset {source.repo_id}", key):
         try:
             options = {"split": source.split, "revision": revision, "token": _token()}
-            return load_dataset(source.repo_id, source.config, **options)
+            return hub.patiently(lambda: load_dataset(source.repo_id, source.config, **options))
         except (DatasetsError, ValueError, FileNotFoundError) as error:
             _raise_hidden(error)
             reason = str(error.__cause__ or error).splitlines()[0]

@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -85,10 +86,43 @@ class RolloutsRun(Section):
     """Share of a GPU's memory for vLLM beside the training (colocated)."""
 
 
+class LaunchRun(Section):
+    """The processes of sft, grpo and distill. The effective batch stays what the stage's own section says."""
+
+    processes: Count
+    """On each host: one a GPU."""
+    hosts: Count
+    address: Annotated[str, Field(pattern=r"^[^:\s]+:\d+$")] | None
+    """host:port of the first host; null with one host."""
+    engine: Literal["ddp", "fsdp2", "zero2", "zero3"]
+    """ddp: a whole model on each GPU · fsdp2, zero2, zero3: sharded, by conf/launch/<engine>.yaml."""
+
+    @model_validator(mode="after")
+    def _found(self) -> "LaunchRun":
+        if self.hosts > 1 and self.address is None:
+            raise ValueError("address must be host:port of the first host where there are several hosts")
+        return self
+
+
 class TrackingRun(Section):
     enabled: bool
     uri: str | None
     """An MLflow server; null is a SQLite file in the main checkout."""
+
+
+class PublishRun(Section):
+    """What `questions-gen publish` sends to the Hugging Face Hub."""
+
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None
+    """A user or an organisation."""
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """A stage's repository is namespace/model-stage."""
+    private: bool
+    stages: Annotated[list[Literal["sft", "grpo", "distill"]], Field(min_length=1)]
+    artifacts: Annotated[list[Literal["adapter", "merged", "merged-nf4", "gguf"]], Field(min_length=1)]
+    """Folders of an export."""
+    token_variable: Name
+    """The environment variable that holds the token."""
 
 
 class RunParams(Section):
@@ -96,7 +130,9 @@ class RunParams(Section):
 
     teacher: TeacherRun
     rollouts: RolloutsRun
+    launch: LaunchRun
     tracking: TrackingRun
+    publish: PublishRun
 
 
 class Tracker(Protocol):
@@ -147,6 +183,8 @@ class Stage:
     """Which one of a `foreach` stage."""
     before: Callable[[], None] | None = None
     """Run first of all, before the params are read."""
+    parallel: bool = False
+    """Whether `run.launch` may do the work in several processes."""
 
     @property
     def address(self) -> str:
@@ -167,18 +205,28 @@ class Stage:
         return [*self.inputs.values(), *([CHECKED] if self.name != "check" else [])]
 
 
+def is_main() -> bool:
+    """Whether this is the process that writes: the only one, or rank 0 of several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def home() -> Path:
     """The main checkout: DVC says it, also to queued and temporary experiments."""
     return Path(os.environ.get("DVC_ROOT") or ".").resolve()
 
 
-def input_hash(stage: Stage, params: Mapping[str, Any]) -> str:
-    """sha256 over everything that may change the stage's outputs: its params, inputs, code and libraries."""
+def input_digests(stage: Stage) -> dict[str, str]:
+    """The sha256 of each input, by name."""
+    return {name: files.digest(path) for name, path in stage.inputs.items()}
+
+
+def input_hash(stage: Stage, params: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """sha256 over everything that may change the stage's outputs: its params, inputs' digests, code and libraries."""
     values = {name: TypeAdapter(kind).dump_python(params[name], mode="json") for name, kind in stage.params.items()}
     identity = {
         "stage": stage.address,
         "params": values,
-        "inputs": {name: files.digest(path) for name, path in stage.inputs.items()},
+        "inputs": dict(inputs),
         "code": {path.as_posix(): files.digest(path) for path in local_files(stage.script)},
         "versions": library_versions(),
     }
@@ -198,7 +246,7 @@ def library_versions() -> dict[str, str]:
 def run(stage: Stage, start_tracker: Callable[..., Any] | None = None) -> None:
     """Run `stage` in the current folder, a checkout.
 
-    `start_tracker(stage, params, hash)` is a context manager that yields a Tracker.
+    `start_tracker(stage, params, hash, digests)` is a context manager that yields a Tracker.
     Raises UserError for params, inputs or outputs that aren't as declared.
     """
     if stage.before is not None:
@@ -208,13 +256,17 @@ def run(stage: Stage, start_tracker: Callable[..., Any] | None = None) -> None:
     for path in stage.needs:
         if not path.exists():
             raise UserError(f"{stage.address}: the input {path} is missing; `dvc repro {stage.address}` makes it")
+    if not is_main():
+        _help(stage, settings, params)
+        return
     with _alone(stage, Path(".locks")):
-        key = input_hash(stage, params)
+        digests = input_digests(stage)
+        key = input_hash(stage, params, digests)
         checkpoints = home() / ".checkpoints" / stage.address / key
         _forget_finished(checkpoints)
         with (
             _alone(stage, checkpoints),
-            _tracker(start_tracker, stage, params, key) as tracker,
+            _tracker(start_tracker, stage, params, key, digests) as tracker,
             files.disk_errors(stage.address),
         ):
             context = Context(settings, tracker, checkpoints, home())
@@ -222,16 +274,24 @@ def run(stage: Stage, start_tracker: Callable[..., Any] | None = None) -> None:
                 outputs = {name: temporary[name] for name in stage.outputs}
                 log = stage.work(context, **params, **stage.inputs, **outputs)
                 files.write_json(temporary["log"], {"input_hash": key, "metrics": log.metrics, "steps": log.steps})
-                tracker.log_metrics(_numbers(log.metrics))
+                tracker.log_metrics(numbers(log.metrics))
             files.write_text(checkpoints / "finished", "")
 
 
-def _numbers(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+def _help(stage: Stage, settings: RunParams, params: Mapping[str, Any]) -> None:
+    """Take part in the work of the main process, which alone locks, writes and tracks."""
+    checkpoints = home() / ".checkpoints" / stage.address / input_hash(stage, params, input_digests(stage))
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = {name: Path(folder) / path.name for name, path in stage.outputs.items()}
+        stage.work(Context(settings, NoTracker(), checkpoints, home()), **params, **stage.inputs, **outputs)
+
+
+def numbers(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     """Every number in nested `metrics`, by its dotted name."""
     found: dict[str, float] = {}
     for name, value in metrics.items():
         if isinstance(value, Mapping):
-            found |= _numbers(value, f"{prefix}{name}.")
+            found |= numbers(value, f"{prefix}{name}.")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             found[f"{prefix}{name}"] = value
     return found
@@ -289,9 +349,9 @@ def _forget_finished(checkpoints: Path) -> None:
 
 
 @contextmanager
-def _tracker(start: Callable[..., Any] | None, stage: Stage, params: Mapping[str, Any], key: str) -> Iterator[Tracker]:
+def _tracker(start: Callable[..., Any] | None, *attempt: Any) -> Iterator[Tracker]:
     if start is None:
         yield NoTracker()
     else:
-        with start(stage, params, key) as tracker:
+        with start(*attempt) as tracker:
             yield tracker

@@ -15,7 +15,7 @@ from questions_gen.errors import UserError
 from questions_gen.gguf_import import import_gguf
 from questions_gen.sources import HeldOut
 from tests import fake_hub
-from tests.fake_hub import TOKEN, FakeHub
+from tests.fake_hub import TOKEN, FakeHub, Faults
 from tests.test_sources import ROWS, hub_source, parquet, source
 from tests.tiny_gguf import install, write_gguf
 
@@ -160,10 +160,78 @@ def test_a_failing_hub(tmp_path: Path, hub: FakeHub) -> None:
 def test_an_unreachable_hub(tmp_path: Path, hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
+    fake_hub.hasten_clients(monkeypatch)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     assert_refused(tmp_path, hub_source(), "the Hub can't be reached for the dataset org/rows", "HF_HUB_OFFLINE")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert_refused(tmp_path, hub_source(), "the Hub can't be reached", "use a package or file source")
+
+
+OPENMATHREASONING = [
+    {
+        "expected_answer": str(n), "problem_type": "has_answer_extracted", "problem_source": "aops_c4_high_school",
+        "generation_model": "DeepSeek-R1", "pass_rate_72b_tir": ["0.5", "n/a"][n % 2], "problem": f"Find ${n}x$.",
+        "generated_solution": f"<think>\nHm.\n</think>\n$\\boxed{{{n}}}$", "inference_mode": "cot",
+    }
+    for n in range(30)
+]  # fmt: skip
+SHAREGPT = [
+    {
+        "conversations": [{"from": "human", "value": f"Why {n}?"}, {"from": "gpt", "value": "Because."}],
+        "source": "infini-instruct", "score": 5.25,
+    }
+    for n in range(30)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("schema", "rows", "split"),
+    [("openmathreasoning", OPENMATHREASONING, "cot"), ("sharegpt", SHAREGPT, "train")],
+    ids=["OpenMathReasoning", "FineTome"],
+)
+def test_a_fifth_of_all_requests_fails(
+    tmp_path: Path, hub: FakeHub, monkeypatch: pytest.MonkeyPatch, schema: str, rows: list[dict], split: str
+) -> None:
+    """Every fetch ends with all rows, of one commit, or with an error that names the key and the cause."""
+    import datasets
+
+    fake_hub.hasten_clients(monkeypatch)
+    commit = hub.put("dataset", "org/rows", {f"data/{split}-00000-of-00001.parquet": parquet(rows)})
+    whole, injected = 0, []
+    for seed in range(6):
+        hub.faults = Faults(seed)
+        fake_hub.point_clients_at(hub.url, tmp_path / f"hf-{seed}", monkeypatch)
+        item = hub_source(schema=schema, split=split, revision="main")
+        try:
+            opened = sources.open_rows(item, KEY)
+        except UserError as error:
+            told = str(error)
+        else:
+            assert (list(opened), opened.revision) == (rows, commit)
+            whole += 1
+            continue
+        finally:
+            injected += hub.faults.injected
+        assert told.startswith(KEY)
+        assert "the Hub" in told or "the dataset" in told
+    assert set(injected) == {"error", "cut", "cut after", "late"}
+    assert whole >= 4
+    assert not datasets.config.HF_HUB_OFFLINE
+
+
+def test_a_branch_that_moves_while_it_is_read(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows are those of the commit that the manifest names."""
+    old = hub.put("dataset", "org/rows", {"data/train.parquet": parquet(ROWS)})
+    revision = sources.hub_revision
+
+    def moving(*arguments: Any) -> str:
+        commit = revision(*arguments)
+        hub.put("dataset", "org/rows", {"data/train.parquet": parquet(ROWS[:3])})
+        return commit
+
+    monkeypatch.setattr(sources, "hub_revision", moving)
+    opened = sources.open_rows(hub_source(), KEY)
+    assert (list(opened), opened.revision) == (ROWS, old)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from questions_gen import files
-from questions_gen.params import ParamsError, load_yaml
+from questions_gen.params import ParamsError, Told, load_yaml
 from questions_gen.profiles import profiles, set_value, values_of
 from questions_gen.stage import Context, NoTracker, run
-from stages import check, report
+from stages import check
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = ROOT / "conf/smollm2-135m.yaml"
@@ -54,7 +54,7 @@ def test_every_stage_is_covered():
 
 def test_a_section_is_the_same_to_every_stage():
     for stage in check.STAGES:
-        used = {name: kind for name, kind in stage.params.items() if kind is not report.Told}
+        used = {name: kind for name, kind in stage.params.items() if kind != Told}
         assert {name: check.SECTIONS[name] for name in used} == used, stage.name
 
 
@@ -85,6 +85,25 @@ def test_a_wrong_value_is_named(change, keys, reason):
     problems = check.find_problems(changed(change))
     assert [problem for key in keys for problem in problems if key in problem] == problems, reason
     assert problems, reason
+
+
+def test_a_server_of_rollouts_takes_whole_weights_of_plain_transformers():
+    served = ("grpo.rollouts=vllm-server", "run.rollouts.server=http://127.0.0.1:8000")
+    assert check.find_problems(changed(*served)) == []
+    problems = check.find_problems(changed(*served, "model.backend=unsloth", "model.load_in_4bit=true"))
+    assert [problem.split(":")[0] for problem in problems] == ["model.backend", "model.load_in_4bit"]
+
+
+def test_fsdp2_takes_neither_4_bit_weights_nor_an_8_bit_optimizer(values):
+    """Seen on two GPUs: its first step ended in "mixed torch.Tensor and DTensor"."""
+    values["run"]["launch"]["engine"] = "fsdp2"
+    assert check.find_problems(values) == []
+    values["model"]["load_in_4bit"] = True
+    values["grpo"]["optimizer"] = "paged_adamw_8bit"
+    assert [problem.split(":")[0] for problem in check.find_problems(values)] == [
+        "model.load_in_4bit",
+        "grpo.optimizer",
+    ]
 
 
 @pytest.mark.parametrize("group", ["problems", "evaluation_sets"])

@@ -99,9 +99,11 @@ GROUND = {"errors", "files", "imports", "llama_server", "params", "schema", "sta
 def room(module: str) -> str:
     """The room of a module of the package, by the first part of its name below questions_gen."""
     first = module.split(".")[1]
-    if first in ("training", "teacher", "report", "tracking"):
+    if first in ("training", "teacher", "report"):
         return first
-    if first in ("cli", "commands"):
+    if first in ("tracking", "mlflow_writer"):
+        return "tracking"
+    if first in ("cli", "commands", "doctor"):
         return "commands"
     if first in ("sources", "gguf_import", "champ"):
         return "sources"

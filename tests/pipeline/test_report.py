@@ -14,11 +14,13 @@ import yaml
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.report.summary import LOG_ADDRESSES
+from questions_gen.reviews import REVIEWS, add_review
 from questions_gen.stage import run
 from stages.report import STAGE, log_path
 from tests.report.sample_evaluations import SAMPLE_SOURCES
 from tests.report.sample_logs import sample_logs
 from tests.report.sample_scores import sample_marks, sample_rows
+from tests.test_reviews import review
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +35,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     files.write_text(Path("data/checked/params.txt"), "params.yaml is valid\n")
+    files.write_text(REVIEWS, "")
     write_logs(sample_logs())
     for model, rows in sample_rows().items():
         write_rows(model, rows)
@@ -87,6 +90,21 @@ def test_rows_of_another_shape_are_named_and_the_old_page_stays(checkout):
     with pytest.raises(UserError, match=r"data/evaluation/grpo/rows\.jsonl, row 1: not a Evaluated: cell"):
         run(STAGE)
     assert outputs() == before
+
+
+def test_what_people_said_stands_in_the_summary(checkout):
+    run(STAGE)
+    assert set(files.read_json(Path("metrics/summary.json"))["stages"]["reviews"].values()) == {None}
+    assert "People rated" not in Path("report/index.html").read_text()
+    for number in range(3):
+        add_review(REVIEWS, review(number, valid=number != 1, passed=number != 1, liked=number == 2))
+    run(STAGE)
+    said = files.read_json(Path("metrics/summary.json"))["stages"]["reviews"]
+    assert (said["reviews"], said["valid"], said["valid_kappa"]) == (3, 0.6667, 1)
+    assert said["liked_rank_correlation"] is None, "the totals are alike"
+    page = Path("report/index.html").read_text()
+    assert "People rated <b>3</b> problems" in page
+    assert "valid and the gate, κ <b>1</b>; difficulty, ρ <b>–</b>;" in page
 
 
 def test_equal_logs_give_equal_bytes(checkout):

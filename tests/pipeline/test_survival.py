@@ -19,6 +19,7 @@ from questions_gen.params import load_yaml
 from tests.conftest import ROOT, write_tiny_mixed
 from tests.fake_teacher import PASSING_FAULTS, FakeTeacher
 from tests.pipeline.test_teach import write_proposals
+from tests.tracked_runs import NOBODY
 
 KEY = "sk-that-must-appear-in-no-file"
 CALLS = 6 + 6 + 2 * 3
@@ -37,6 +38,11 @@ def run(checkout: Path, command: str, *, fails: bool = False) -> str:
     return done.stdout + done.stderr
 
 
+def kept(checkout: Path) -> int:
+    """Attempts that the main checkout keeps for MLflow."""
+    return len(list((checkout / ".tracking").glob("*-teach-*.jsonl")))
+
+
 def commit(checkout: Path, words: str) -> None:
     run(checkout, "git add -A")
     run(checkout, f"git -c user.name=t -c user.email=t@example.org commit -qm {words}")
@@ -51,13 +57,13 @@ def make_checkout(root: Path, base_url: str, *, tracking: bool = False) -> Path:
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": kept}, sort_keys=False))
     params = load_yaml(ROOT / "params.yaml")
     params["run"]["teacher"] |= {"base_url": base_url, "concurrency": 4, "key_variable": "TEACHER_KEY", "timeout": 0.5}
-    params["run"]["tracking"]["enabled"] = tracking
+    params["run"]["tracking"] = {"enabled": tracking, "uri": None if tracking else NOBODY}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     write_tiny_mixed(root / "data/mixed")
     write_proposals(root / "data/proposals")
     files.write_text(root / "data/checked/params.txt", "params.yaml is valid\n")
     ignored = ("data/teacher_store", "data/teacher", "logs", "read.jsonl")
-    hidden = (".teacher", ".checkpoints", ".staging", ".locks", "mlflow.db", "mlartifacts")
+    hidden = (".teacher", ".tracking", ".checkpoints", ".staging", ".locks", "mlflow.db", "mlartifacts")
     (root / ".gitignore").write_text("".join(f"/{name}\n" for name in (*ignored, *hidden)))
     run(root, "git init -q")
     run(root, "dvc init -q")
@@ -97,15 +103,19 @@ def test_git_and_dvc_take_no_answer_away(server: FakeTeacher, checkout: Path) ->
 
 
 def test_an_experiment_in_a_temporary_folder_pays_for_all(server: FakeTeacher, checkout: Path) -> None:
-    assert asked(server, checkout, "dvc exp run --temp -n tempted -S teacher.temperature=0.5") == CALLS
+    before, tracked = kept(checkout), "-S run.tracking.enabled=true"
+    assert asked(server, checkout, f"dvc exp run --temp -n tempted -S teacher.temperature=0.5 {tracked}") == CALLS
+    assert kept(checkout) == before + 1, "its folder is gone"
     assert asked(server, checkout, "dvc exp run --temp -f -S teacher.temperature=0.5") == 0
     assert asked(server, checkout, "dvc exp apply tempted", "dvc repro -f") == 0
     run(checkout, "git checkout -q -f .")
 
 
 def test_an_experiment_of_the_queue_pays_for_all(server: FakeTeacher, checkout: Path) -> None:
-    queued = "dvc exp run --queue -S teacher.temperature=0.6"
+    before = kept(checkout)
+    queued = "dvc exp run --queue -S teacher.temperature=0.6 -S run.tracking.enabled=true"
     assert asked(server, checkout, queued, "dvc exp run --run-all") == CALLS
+    assert kept(checkout) == before + 1
     assert asked(server, checkout, "dvc exp run -f -S teacher.temperature=0.6") == 0
     run(checkout, "git checkout -q -f .")
 

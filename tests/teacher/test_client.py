@@ -28,6 +28,7 @@ from questions_gen.teacher.sealing import seal
 from questions_gen.teacher.session import consult
 from questions_gen.teacher.store import SEALED, Request, Store
 from tests.fake_teacher import PASSING_FAULTS, UNLIMITED, FakeTeacher
+from tests.tracked_runs import CALLS
 
 KEY = "sk-a-key-that-must-appear-nowhere"
 PARAMS = TeacherParams(
@@ -476,4 +477,6 @@ def test_each_call_is_shown_without_the_key(tmp_path: Path) -> None:
     assert [row["status"] for row in client.calls] == ["http_503", "asked"]
     assert [row["status"] for row in again.calls] == ["stored"]
     assert client.calls[1]["prompt_tokens"] == 10
+    assert client.calls[1].keys() == CALLS[1].keys(), "what is made into traces"
+    assert client.calls[0]["start"] <= client.calls[0]["end"] <= client.calls[1]["start"] <= client.calls[1]["end"]
     assert KEY not in str(client.calls)

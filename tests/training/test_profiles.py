@@ -5,6 +5,7 @@ is told stands in one table here with TRL's name for it, written down a second t
 """
 
 import dataclasses
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ NAMES = sorted(profiles(ROOT / "conf"))
 
 RUNTIME = {"fp16": False, "max_grad_norm": 1.0, "report_to": [], "logging_steps": 1, "logging_first_step": True,
            "logging_nan_inf_filter": False, "eval_strategy": "no", "save_strategy": "steps", "save_total_limit": 2,
-           "dataloader_num_workers": 0, "dataloader_pin_memory": True, "auto_find_batch_size": False}  # fmt: skip
+           "dataloader_num_workers": 0, "dataloader_pin_memory": False, "auto_find_batch_size": False}  # fmt: skip
 SUPERVISED = {
     "max_steps": "steps", "per_device_train_batch_size": "batch_size", "per_device_eval_batch_size": "batch_size",
     "gradient_accumulation_steps": "accumulation", "learning_rate": "learning_rate", "warmup_steps": "warmup_steps",
@@ -55,7 +56,7 @@ UNTOLD = {"output_dir", "logging_dir", "run_name", "hub_token", "deepspeed_plugi
 def model_fields(values: dict[str, Any]) -> dict[str, Any]:
     """What follows from the sections model and seed, for every trainer."""
     model, seed = values["model"], values["seed"]
-    told = {"bf16": model.dtype == "bfloat16", "gradient_checkpointing": model.gradient_checkpointing}
+    told = {"use_cpu": True, "bf16": model.dtype == "bfloat16", "gradient_checkpointing": model.gradient_checkpointing}
     return {**RUNTIME, **told, "seed": seed, "data_seed": seed}
 
 
@@ -87,7 +88,7 @@ def test_every_field_of_every_trainer_is_the_profile_s(name: str, base: Path, tm
     seed, told = values["seed"], model_fields(values)
     model = load_model(model_params, base, lora=values["lora"], seed=seed)
     tokenizer, rows = load_tokenizer(base), tiny_conversations(2)
-    device = {"output_dir": str(tmp_path), "bf16": told["bf16"]}
+    device = {"output_dir": str(tmp_path), "bf16": told["bf16"], "use_cpu": True}
 
     lora = model.peft_config["default"]
     assert (lora.r, lora.lora_alpha, lora.lora_dropout) == tuple(
@@ -140,6 +141,7 @@ def test_every_field_of_every_trainer_is_the_profile_s(name: str, base: Path, tm
     always = {"max_length": None, "padding_free": False, "beta": distill.beta, "loss_type": ["sigmoid"],
               "precompute_ref_log_probs": False}  # fmt: skip
     check_all_fields(trainer.args, {**told, **expected, **always}, DPOConfig(**device))
+    assert "unsloth" not in sys.modules, "it is installed, for the tests that read it, and imported by accident"
 
 
 @pytest.mark.parametrize(

@@ -21,25 +21,32 @@ from questions_gen import files
 from questions_gen.params import load_params, load_yaml
 from questions_gen.stage import RolloutsRun
 from questions_gen.training import grpo, sft
-from questions_gen.training.backend import LoraParams, ModelParams, load_model, save_adapter, supervised_loss
+from questions_gen.training.backend import (
+    LoraParams,
+    ModelParams,
+    load_model,
+    save_adapter,
+    supervised_length,
+    supervised_loss,
+)
 
 from .. import fake_hub
-from ..conftest import ROOT
+from ..conftest import ROOT, tiny_problems
 from ..fake_hub import FakeHub
 from ..qwen import write_qwen
 
 hub = fake_hub.hub  # the fixture
 
 PACKAGES = ("unsloth", "unsloth_zoo")
+UNSLOTH = Path(find_spec("unsloth").submodule_search_locations[0])
 
 
 @cache
 def source(name: str) -> ast.Module:
-    return ast.parse(Path(find_spec("unsloth").submodule_search_locations[0], name).read_text(encoding="utf-8"))
+    return ast.parse((UNSLOTH / name).read_text(encoding="utf-8"))
 
 
-def parameters(file: str, owner: str, function: str) -> list[str]:
-    """The names that a method takes; what it would swallow by `**kwargs` isn't among them."""
+def method(file: str, owner: str, function: str) -> ast.FunctionDef:
     (found,) = [
         inner
         for node in source(file).body
@@ -47,18 +54,18 @@ def parameters(file: str, owner: str, function: str) -> list[str]:
         for inner in node.body
         if isinstance(inner, ast.FunctionDef) and inner.name == function
     ]
+    return found
+
+
+def parameters(function: str) -> list[str]:
+    """The names that a method of FastLanguageModel takes; what it would swallow by `**kwargs` isn't among them."""
+    where = ("models/loader.py", "FastLanguageModel")
+    if function == "get_peft_model":
+        wrapper = method(*where, function)
+        assert "functools.wraps(FastLlamaModel.get_peft_model)" in map(ast.unparse, wrapper.decorator_list)
+        where = ("models/llama.py", "FastLlamaModel")
+    found = method(*where, function)
     return [argument.arg for argument in [*found.args.args, *found.args.kwonlyargs]]
-
-
-def test_what_is_called_is_where_the_signatures_are_read() -> None:
-    """FastLanguageModel has its own from_pretrained, and the rest of FastLlamaModel's."""
-    loader = {node.name: node for node in source("models/loader.py").body if isinstance(node, ast.ClassDef)}
-    fast = loader["FastLanguageModel"]
-    assert [ast.unparse(base) for base in fast.bases] == ["FastLlamaModel"]
-    own = {node.name for node in fast.body if isinstance(node, ast.FunctionDef)}
-    assert "from_pretrained" in own
-    assert own.isdisjoint({"get_peft_model", "for_training", "for_inference"})
-    assert "def FastLanguageModel" not in "".join(ast.unparse(node)[:30] for node in source("models/llama.py").body)
 
 
 class Recorder:
@@ -67,8 +74,8 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
-    def note(self, name: str, file: str, owner: str, arguments: dict[str, Any]) -> None:
-        known = parameters(file, owner, name)
+    def note(self, name: str, arguments: dict[str, Any]) -> None:
+        known = parameters(name)
         assert set(arguments) <= set(known), f"{name} of unsloth doesn't take {sorted(set(arguments) - set(known))}"
         self.calls.append((name, arguments))
 
@@ -76,7 +83,7 @@ class Recorder:
         from peft import PeftModel
         from transformers import AutoModelForCausalLM
 
-        self.note("from_pretrained", "models/loader.py", "FastLanguageModel", arguments)
+        self.note("from_pretrained", arguments)
         folder = Path(arguments["model_name"])
         config = files.read_json(folder / "adapter_config.json") if (folder / "adapter_config.json").exists() else None
         base = config["base_model_name_or_path"] if config else folder  # unsloth loads the base that an adapter names
@@ -87,16 +94,16 @@ class Recorder:
     def get_peft_model(self, model: Any, **arguments: Any) -> Any:
         from peft import LoraConfig, get_peft_model
 
-        self.note("get_peft_model", "models/llama.py", "FastLlamaModel", arguments)
+        self.note("get_peft_model", arguments)
         config = {name: arguments[name] for name in ("r", "lora_alpha", "lora_dropout", "target_modules", "bias")}
         return get_peft_model(model, LoraConfig(**config, task_type="CAUSAL_LM"))
 
     def for_training(self, model: Any, **arguments: Any) -> Any:
-        self.note("for_training", "models/llama.py", "FastLlamaModel", arguments)
+        self.note("for_training", arguments)
         return model.train()
 
     def for_inference(self, model: Any, **arguments: Any) -> Any:
-        self.note("for_inference", "models/llama.py", "FastLlamaModel", arguments)
+        self.note("for_inference", arguments)
         return model.eval()
 
 
@@ -203,27 +210,40 @@ def test_every_default_that_unsloth_changes_is_set_again() -> None:
 
 def test_unsloth_keeps_a_batch_that_is_smaller_than_a_group() -> None:
     """It would raise per_device_train_batch_size to the group's size, but for a generation_batch_size that is set."""
-    text = (Path(find_spec("unsloth").submodule_search_locations[0]) / "models/rl.py").read_text()
+    text = (UNSLOTH / "models/rl.py").read_text()
     place = text.index("per_device_train_batch_size = num_generations")
     assert "if steps_per_generation is None and generation_batch_size is None:" in text[place - 1500 : place]
 
 
+def locked(name: str) -> dict[str, str]:
+    lines = [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
+    pins = {normal(package): version for package, version in (line.split("==") for line in lines)}
+    assert len(pins) == len(lines)
+    return pins
+
+
+def test_unsloth_is_given_the_length_that_it_would_put_in_place_of_none() -> None:
+    """Seen on a GPU: a trainer that was built with max_length None had the model's."""
+    text = (Path(find_spec("unsloth").submodule_search_locations[0]) / "models/rl.py").read_text()
+    assert "args.max_length = min(_unsloth_explicit_max_length, model_max_length)" in text
+    model = load_params({"model": ModelParams}, ROOT / "conf/qwen3-14b.yaml")["model"]
+    assert model.backend == "unsloth"
+    assert supervised_length(model) == model.max_length
+    assert supervised_length(model.model_copy(update={"backend": "transformers"})) is None
+
+
 def test_the_locked_releases_are_those_that_unsloth_takes() -> None:
-    project = load_toml(ROOT / "pyproject.toml")["project"]["optional-dependencies"]["gpu"]
-    for lock in ("requirements.lock", "requirements-gpu.lock"):
-        lines = [line for line in (ROOT / lock).read_text().splitlines() if line and not line.startswith("#")]
-        locked = {normal(line.split("==")[0]): line.split("==")[1] for line in lines}
-        for package in PACKAGES:
-            assert f"{package}=={locked[normal(package)]}" in project
-            assert metadata.version(package) == locked[normal(package)]
-            needs = [Requirement(text) for text in metadata.requires(package)]
-            for need in needs:
-                if need.marker is not None and not need.marker.evaluate({"extra": ""}):
-                    continue
-                if lock == "requirements-gpu.lock":
-                    assert normal(need.name) in locked, f"{package} needs {need}"
-                if normal(need.name) in locked:
-                    assert need.specifier.contains(locked[normal(need.name)]), f"{lock}: {package} needs {need}"
+    cpu, gpu = locked("requirements.lock"), locked("requirements-gpu.lock")
+    assert not set(cpu) & set(gpu), "a package stands in both locks"
+    pins = cpu | gpu
+    extra = load_toml(ROOT / "pyproject.toml")["project"]["optional-dependencies"]["gpu"]
+    for package in PACKAGES:
+        assert f"{package}=={pins[normal(package)]}" in extra
+        assert metadata.version(package) == pins[normal(package)]
+        for need in map(Requirement, metadata.requires(package)):
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                assert normal(need.name) in pins, f"{package} needs {need}"
+                assert need.specifier.contains(pins[normal(need.name)]), f"{package} needs {need}"
 
 
 def load_toml(path: Path) -> dict[str, Any]:
@@ -246,6 +266,7 @@ def test_unsloth_comes_before_what_it_patches_and_says_what_it_lacks(workspace: 
     for folder in ("data/teacher", "data/proposals"):
         Path(folder).mkdir()
     files.write_rows(Path("data/teacher/dropped.jsonl"), [])
+    files.write_rows(Path("data/mixed/evaluation.jsonl"), tiny_problems(24))
     files.write_rows(Path("data/teacher/conversations.jsonl"), files.read_rows(Path("data/mixed/train.jsonl")))
     script = """
         import sys

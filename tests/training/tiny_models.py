@@ -10,9 +10,9 @@ from tests.conftest import TEMPLATE
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SHAPE = {
-    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 1024, "tie_word_embeddings": False,
-    "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0,
+    "bos_token_id": None,
 }  # fmt: skip
 PARAMS = ModelParams(
     backend="transformers", dtype="float32", load_in_4bit=False, max_length=320, gradient_checkpointing=False,
@@ -44,15 +44,24 @@ def tiny_tokenizer(architecture: str) -> Any:
     return tokenizer
 
 
-def write_base(folder: Path, architecture: str, *, dtype: str = "float32", shard_size: str = "1GB") -> Path:
-    """A model whose embedding is a little longer than its vocabulary, as Qwen's is."""
+def write_base(
+    folder: Path,
+    architecture: str,
+    tokenizer: Any | None = None,
+    *,
+    dtype: str = "float32",
+    shard_size: str = "1GB",
+    **shape: Any,
+) -> Path:
+    """A model whose embedding is a little longer than its vocabulary, as Qwen's is. No tokenizer: a tiny one."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
     config, model = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen3": (Qwen3Config, Qwen3ForCausalLM)}[architecture]
-    tokenizer = tiny_tokenizer(architecture)
+    tokenizer = tiny_tokenizer(architecture) if tokenizer is None else tokenizer
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     torch.manual_seed(1)
-    weights = model(config(vocab_size=len(tokenizer) + 5, **SHAPE)).to(getattr(torch, dtype))
+    weights = model(config(vocab_size=len(tokenizer) + 5, **{**SHAPE, **ends, **shape})).to(getattr(torch, dtype))
     weights.save_pretrained(folder, max_shard_size=shard_size)
     tokenizer.save_pretrained(folder)
     files.write_json(folder / "base.json", {"kind": "local"})

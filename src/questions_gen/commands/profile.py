@@ -5,27 +5,39 @@ from typing import Annotated
 import typer
 
 from questions_gen.commands.checkout import find_stages
+from questions_gen.commands.output import AsJson
 from questions_gen.commands.told import told
 
 app = typer.Typer(help="The files of values that make params.yaml.", no_args_is_help=True)
 
 
+def _names() -> list[str]:
+    from questions_gen.profiles import profiles
+
+    return list(profiles())
+
+
 @app.command("list")
 @told()
-def list_profiles() -> None:
+def list_profiles(as_json: AsJson = False) -> None:
     """Show the profiles; * marks the one that params.yaml was made from."""
+    from questions_gen.files import to_json
     from questions_gen.params import PARAMS_FILE, load_yaml
     from questions_gen.profiles import profiles, summary
 
     current = load_yaml(PARAMS_FILE).get("profile") if PARAMS_FILE.exists() else None
     for name, path in profiles().items():
-        typer.echo(f"{'*' if name == current else ' '} {name:<16} {summary(path.read_text(encoding='utf-8'))}")
+        said = summary(path.read_text(encoding="utf-8"))
+        if as_json:
+            typer.echo(to_json({"name": name, "current": name == current, "summary": said}))
+            continue
+        typer.echo(f"{'*' if name == current else ' '} {name:<16} {said}")
 
 
 @app.command("use")
 @told()
 def use_profile(
-    name: str,
+    name: Annotated[str, typer.Argument(autocompletion=_names)],
     changes: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="sft.steps=20: dotted keys, YAML values")
     ] = None,

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from questions_gen.commands.judging import load_run_judge, reward_params
+from questions_gen.commands.output import AsJson
 from questions_gen.commands.told import told
 from questions_gen.errors import UserError
 
 if TYPE_CHECKING:
     from questions_gen.schema import Completion, Prompt, Verdict
 
-MIXED = Path("data/mixed")
 JSON_LINES = (".jsonl", ".ndjson", ".json", ".jsonl.gz")
 STATEMENT_KEYS = ("statement", "problem")
 
@@ -19,7 +20,7 @@ STATEMENT_KEYS = ("statement", "problem")
 @told()
 def score(
     file: Annotated[Path, typer.Argument(help="JSON lines with statement, problem or text; else text: one problem")],
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a problem")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the verdict on each problem of FILE: the gate, the rewards, the total, as `evaluate` judges them.
 
@@ -70,21 +71,7 @@ def _completion(number: int, row: dict[str, Any]) -> "Completion":
 
 def _judge(completions: "list[Completion]") -> "list[Verdict]":
     """Each problem is a group of its own, so diversity isn't judged; the history is the training problems."""
-    from questions_gen.files import read_records
-    from questions_gen.history import History
-    from questions_gen.params import load_params
-    from questions_gen.rewards.combine import RewardParams, load_judge
-    from questions_gen.schema import Language, Problem
-
-    if not MIXED.exists():
-        raise UserError(f"{MIXED}: no such folder, and problems are judged against it; `dvc repro mix` makes it")
-    loaded = load_params({"rewards": RewardParams, "language": Language})
-    params = loaded["rewards"]
-    known = History(params.history_size)
-    known.add(problem.statement for problem in read_records(MIXED / "problems.jsonl", Problem))
-    return load_judge(params, MIXED, known, language=loaded["language"]).judge(
-        completions, [_prompt(c) for c in completions]
-    )
+    return load_run_judge(reward_params()).judge(completions, [_prompt(c) for c in completions])
 
 
 def _prompt(completion: "Completion") -> "Prompt":
@@ -101,6 +88,11 @@ def _json_line(completion: "Completion", verdict: "Verdict") -> str:
 
 
 def _text_line(completion: "Completion", verdict: "Verdict") -> str:
+    return f"{completion.id}: {verdict_text(verdict)}"
+
+
+def verdict_text(verdict: "Verdict") -> str:
+    """The verdict in one line."""
     rewards = "  ".join(f"{name} {'-' if value is None else f'{value:.2f}'}" for name, value in verdict.rewards.items())
     gate = "passed" if verdict.passed else f"closed ({', '.join(verdict.reasons)})"
-    return f"{completion.id}: total {verdict.total:.2f}  gate {gate}  {rewards}  similarity {verdict.similarity:.2f}"
+    return f"total {verdict.total:.2f}  gate {gate}  {rewards}  similarity {verdict.similarity:.2f}"

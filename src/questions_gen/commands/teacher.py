@@ -1,7 +1,7 @@
 """`questions-gen teacher`: the teacher's stored answers, which were paid for once."""
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from questions_gen.commands.checkout import find_stages
+from questions_gen.commands.output import AsJson
 from questions_gen.commands.told import told
 from questions_gen.errors import UserError
 
@@ -55,8 +56,9 @@ def _is_made(path: Path, address: str) -> bool:
 
 @app.command("plan")
 @told()
-def teacher_plan() -> None:
+def teacher_plan(as_json: AsJson = False) -> None:
     """Print what teach and judge would ask for as things are: requests, tokens, cost. Nothing is asked."""
+    from questions_gen.files import to_json
     from questions_gen.stage import home
     from questions_gen.teacher.limits import cost
     from questions_gen.teacher.planning import make_plan
@@ -64,20 +66,26 @@ def teacher_plan() -> None:
     params, run, language, work = _teacher_work(most=True)
     for address, function, items in work:
         plan = make_plan(params, home(), function, items, language=language)
+        if as_json:
+            most = cost(plan.tokens, run.prices) if run.prices else None
+            told_of = {**asdict(plan), "tokens": plan.tokens._asdict(), "cost": most}
+            typer.echo(to_json({"stage": address, **told_of}))
+            continue
         money = f", cost at most {cost(plan.tokens, run.prices):.2f}" if run.prices else ""
         again = f" ({plan.most_requests} if answers have the wrong form)" if plan.most_requests > plan.requests else ""
         typer.echo(
             f"{address:<16} {plan.stored} answers stored, {plan.requests} to ask for{again}: at most "
             f"{plan.tokens.prompt} + {plan.tokens.completion} tokens{money}"
         )
-    if not run.prices:
+    if not run.prices and not as_json:
         typer.echo("run.teacher.prices: null, so no cost is worked out")
 
 
 @app.command("record")
 @told()
-def teacher_record() -> None:
+def teacher_record(as_json: AsJson = False) -> None:
     """Ask for every answer that teach and judge lack, and store it. No output of a stage is written."""
+    from questions_gen.files import to_json
     from questions_gen.stage import home
     from questions_gen.teacher.session import consult
 
@@ -85,7 +93,11 @@ def teacher_record() -> None:
     run = run.model_copy(update={"mode": "record"})
     for address, function, items in work:
         counts = consult(params, run, home(), function, items, label=address, language=language).counts
-        typer.echo(f"{address:<16} {counts.get('stored', 0)} answers stored before, {counts.get('asked', 0)} asked for")
+        stored, asked = counts.get("stored", 0), counts.get("asked", 0)
+        if as_json:
+            typer.echo(to_json({"stage": address, "stored": stored, "asked": asked}))
+        else:
+            typer.echo(f"{address:<16} {stored} answers stored before, {asked} asked for")
 
 
 @app.command("prune")
@@ -100,27 +112,36 @@ def teacher_prune() -> None:
 
 @app.command("stats")
 @told()
-def teacher_stats() -> None:
+def teacher_stats(as_json: AsJson = False) -> None:
     """Count what is stored: answers, failures by reason, tokens."""
+    from questions_gen.files import to_json
     from questions_gen.stage import home
     from questions_gen.teacher.sealing import stats
 
-    for name, value in stats(home()).items():
+    counted = stats(home())
+    if as_json:
+        typer.echo(to_json(counted))
+        return
+    for name, value in counted.items():
         shown = ", ".join(f"{key} {count}" for key, count in value.items()) if isinstance(value, dict) else value
         typer.echo(f"{name:<12} {shown}")
 
 
 @app.command("verify")
 @told()
-def teacher_verify() -> None:
+def teacher_verify(as_json: AsJson = False) -> None:
     """Check that every stored row is whole and stands under its request's key. Ends with code 1 if one isn't."""
+    from questions_gen.files import to_json
     from questions_gen.stage import home
     from questions_gen.teacher.sealing import verify
 
     whole, damaged = verify(home())
-    for damage in damaged:
-        typer.echo(f"{damage.path}, line {damage.line}: {damage.cause}")
-    typer.echo(f"{whole} rows are whole, {len(damaged)} are not")
+    if as_json:
+        typer.echo(to_json({"whole": whole, "damaged": [{**d._asdict(), "path": str(d.path)} for d in damaged]}))
+    else:
+        for damage in damaged:
+            typer.echo(f"{damage.path}, line {damage.line}: {damage.cause}")
+        typer.echo(f"{whole} rows are whole, {len(damaged)} are not")
     if damaged:
         raise typer.Exit(1)
 

@@ -10,6 +10,7 @@ Each request ends as a parsed answer or as one of four exceptions:
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar
@@ -64,7 +65,7 @@ class Client:
         self.used: dict[str, Answer] = {}
         """The answers that parsed, by key."""
         self.calls: list[dict[str, Any]] = []
-        """One row a look-up or attempt, in their order: for showing only."""
+        """One row a look-up or attempt, in their order, with its start and end in seconds: for showing only."""
         self.limits = limits
         self._store, self._mode, self._connect, self._pause = store, mode, connect, pause
         self._connection: Connection | None = None
@@ -116,7 +117,7 @@ class Client:
 
     def _use_stored(self, stored: Answer, parse: Callable[[str], Parsed]) -> Parsed:
         self.counts["stored"] += 1
-        self._note(stored, "stored")
+        self._note(stored, "stored", time.time())
         try:
             value = parse(stored.text)
         except Rejected as error:
@@ -132,21 +133,21 @@ class Client:
                 raise Unreachable("not sent: the requests before it couldn't be answered")
             if self._connection is None:
                 self._connection = self._connect()
-            reply, pause = None, 0.0
+            reply, pause, began = None, 0.0, time.time()
             try:
                 reply = await self._post(request.body)
                 answer, value = _read(key, request, reply, parse)
             except Fault as fault:
-                await self._keep(_failure(key, request, None, fault.reason, fault.detail), attempt)
+                await self._keep(_failure(key, request, None, fault.reason, fault.detail), attempt, began)
                 cause, pause = str(fault), _pause(attempt, fault.pause)
             except Rejected as error:
-                await self._keep(_failure(key, request, reply, error.reason, str(error)), attempt)
+                await self._keep(_failure(key, request, reply, error.reason, str(error)), attempt, began)
                 rejected += 1
                 if error.reason == "refused" or self._connection.repeats_itself or rejected == ANSWER_ATTEMPTS:
                     self._unreachable = 0
                     raise Dropped(error.reason) from error
             else:
-                await self._keep(answer, attempt)
+                await self._keep(answer, attempt, began)
                 self._unreachable = 0
                 self._count(answer)
                 return value
@@ -177,11 +178,19 @@ class Client:
             self.limits.settle(charge, Tokens(*used))
         return reply
 
-    def _note(self, entry: Answer | Failure, status: str) -> None:
+    def _note(self, entry: Answer | Failure, status: str, began: float) -> None:
         tokens = {name: entry.usage.get(name, 0) for name in ("prompt_tokens", "completion_tokens")}
         question = entry.request["messages"][-1]["content"]
         self.calls.append(
-            {"key": entry.key[:12], "status": status, "question": question, "answer": entry.text or "", **tokens}
+            {
+                "key": entry.key[:12],
+                "status": status,
+                "question": question,
+                "answer": entry.text or "",
+                **tokens,
+                "start": began,
+                "end": time.time(),
+            }
         )
 
     def _count(self, answer: Answer) -> None:
@@ -190,10 +199,10 @@ class Client:
         for name in ("prompt_tokens", "completion_tokens"):
             self.counts[name] += answer.usage.get(name, 0)
 
-    async def _keep(self, entry: Answer | Failure, attempt: int) -> None:
+    async def _keep(self, entry: Answer | Failure, attempt: int, began: float) -> None:
         """Return when the entry is on the disk. Entries that arrive together are flushed together."""
         self._pending.append((entry, attempt))
-        self._note(entry, entry.reason if isinstance(entry, Failure) else "asked")
+        self._note(entry, entry.reason if isinstance(entry, Failure) else "asked", began)
         async with self._writing:
             batch, self._pending = self._pending, []
             if batch:

@@ -11,11 +11,13 @@ it gives TRL's fields other defaults and changes some that were set (`runtime_ar
 
 import gc
 import importlib.util
+import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +26,7 @@ from pydantic import Field
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.params import Count, Name, Positive, Section, Share
+from questions_gen.training.processes import count, main_only
 
 
 class ModelParams(Section):
@@ -154,7 +157,7 @@ def load_model(
 
 def _load_transformers(params: ModelParams, base: Path, adapter: Path | None, lora: LoraParams | None) -> Any:
     import torch
-    from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+    from peft import LoraConfig, PeftModel, get_peft_model
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     name, revision = base_location(base)
@@ -166,14 +169,12 @@ def _load_transformers(params: ModelParams, base: Path, adapter: Path | None, lo
         name,
         revision=revision,
         dtype=dtype,
-        device_map="auto" if torch.cuda.is_available() else "cpu",
+        device_map={"": int(os.environ.get("LOCAL_RANK", "0")) if torch.cuda.is_available() else "cpu"},
         quantization_config=quantization if params.load_in_4bit else None,
         trust_remote_code=params.trust_remote_code,
     )
-    if params.load_in_4bit and lora is not None:
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=params.gradient_checkpointing)
     if adapter is not None:
-        return PeftModel.from_pretrained(model, adapter, is_trainable=lora is not None)
+        return _autocast_adapter(PeftModel.from_pretrained(model, adapter, is_trainable=lora is not None))
     if lora is None:
         return model
     config = LoraConfig(
@@ -184,7 +185,25 @@ def _load_transformers(params: ModelParams, base: Path, adapter: Path | None, lo
         bias="none",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    return _autocast_adapter(get_peft_model(model, config))
+
+
+def _autocast_adapter(model: Any) -> Any:
+    """Leave it to autocast to round the adapter's small matrices to 16 bits, as PEFT does for 4-bit layers.
+
+    For others it widens each layer's input to the adapter's float32 first, only for autocast to round it again: two
+    more passes over every activation.
+    """
+    import torch
+    from peft.tuners.lora import LoraLayer
+
+    def cast(layer: Any, x: Any, dtype: Any) -> Any:
+        return x if torch.is_autocast_enabled(x.device.type) else LoraLayer._cast_input_dtype(layer, x, dtype)
+
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer):
+            layer._cast_input_dtype = partial(cast, layer)
+    return model
 
 
 def _load_unsloth(
@@ -248,15 +267,20 @@ def runtime_arguments(params: ModelParams, seed: int, output: Path) -> dict[str,
 
     Those of what is learned stand with each trainer. A test holds both to unsloth's list of changed defaults.
     """
+    import torch
+
     return {
         "output_dir": str(output),
+        "use_cpu": not torch.cuda.is_available(),  # without it, bf16 is refused on a CPU
+        "ddp_backend": "gloo" if count() > 1 and not torch.cuda.is_available() else None,
+        "ddp_find_unused_parameters": False,
         "bf16": params.dtype == "bfloat16",
         "fp16": False,
         "gradient_checkpointing": params.gradient_checkpointing,
         "max_grad_norm": 1.0,
         "auto_find_batch_size": False,
         "dataloader_num_workers": 0,
-        "dataloader_pin_memory": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
         "eval_strategy": "no",
         "eval_accumulation_steps": None,
         "torch_empty_cache_steps": None,
@@ -275,6 +299,11 @@ def runtime_arguments(params: ModelParams, seed: int, output: Path) -> dict[str,
 def supervised_loss(params: ModelParams) -> str:
     """TRL's loss_type for sft. TRL's own chunked loss goes round unsloth's, which is chunked too."""
     return "nll" if params.backend == "unsloth" else "chunked_nll"
+
+
+def supervised_length(params: ModelParams) -> int | None:
+    """TRL's max_length for sft and dpo, where no row is longer. unsloth puts its model's in place of none."""
+    return params.max_length if params.backend == "unsloth" else None
 
 
 def check_fields(arguments: Any, wanted: Mapping[str, Any]) -> None:
@@ -301,9 +330,20 @@ def _plain(value: Any) -> Any:
 
 def save_adapter(model: Any, path: Path) -> None:
     """Write a PEFT adapter whose bytes depend on its weights and config alone."""
-    model.save_pretrained(path, safe_serialization=True)
+    # the embeddings aren't trained; left to find that out, PEFT asks the Hub for the base model's config
+    model.save_pretrained(path, safe_serialization=True, save_embedding_layers=False)
     (path / "README.md").unlink(missing_ok=True)
     _sort_targets(path)
+
+
+def save_trained(trainer: Any, path: Path) -> None:
+    """Write a trainer's adapter to the main process's `path`; each of several processes gives its part of it."""
+    if count() == 1:
+        save_adapter(trainer.model, path)
+        return
+    gathering = Path(trainer.args.output_dir) / "gathered"
+    trainer.save_model(str(gathering))
+    main_only(lambda: copy_adapter(gathering, path))
 
 
 def copy_adapter(source: Path, target: Path) -> None:

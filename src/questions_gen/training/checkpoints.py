@@ -6,18 +6,24 @@ a file that differs, a checkpoint is torn: it is skipped and removed.
 
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.stage import Tracker
+from questions_gen.training.processes import agreed, gathered, main_only
 
 MANIFEST = "complete.json"
 
 
 def last_complete(folder: Path) -> Path | None:
     """The newest whole checkpoint in `folder`; torn ones are removed."""
+    return agreed(lambda: _last_complete(folder))
+
+
+def _last_complete(folder: Path) -> Path | None:
     found = [path for path in folder.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
     for checkpoint in sorted(found, key=checkpoint_step, reverse=True):
         if is_complete(checkpoint):
@@ -60,6 +66,10 @@ def checkpoint_callback(save_state: Callable[[Path], None] | None = None) -> Any
     class Checkpoint(TrainerCallback):
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            gathered([])  # every process has written its part
+            main_only(partial(self.complete, checkpoint))
+
+        def complete(self, checkpoint: Path) -> None:
             if save_state is not None:
                 save_state(checkpoint)
             mark_complete(checkpoint)

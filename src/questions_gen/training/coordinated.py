@@ -20,9 +20,10 @@ from questions_gen.training.backend import (
     free_memory,
     load_model,
     load_tokenizer,
-    save_adapter,
+    save_trained,
 )
 from questions_gen.training.generate import SamplingParams, generate
+from questions_gen.training.processes import agreed, main_only
 from questions_gen.training.rollouts import GroupReward, Row
 from questions_gen.training.sft import Optimizer, SupervisedParams, fitting, supervised_trainer
 
@@ -112,7 +113,7 @@ def coordinate(
     """
     best = best_problems(rows, params.problems)
     asked = variation_prompts(best, reward.judge.language)
-    written = _sampled(model_params, base, start, asked, sampling, seed) if asked else []
+    written = agreed(lambda: _sampled(model_params, base, start, asked, sampling, seed)) if asked else []
     step = rows[-1]["step"]
     varied = reward.judged(step, written, asked, reward.weights(step + 1), "coordinated")
     reward.keep(varied)
@@ -127,13 +128,13 @@ def coordinate(
     }
     if not kept:
         print("grpo: no problem of this round passed the gate; the coordinated step has nothing to train on")
-        copy_adapter(start, adapter)
+        main_only(lambda: copy_adapter(start, adapter))
         return counts
     training = supervised(params, optimizer)
     model = load_model(model_params, base, adapter=start, lora=lora, seed=seed)
     trainer = supervised_trainer(training, model_params, seed, model, load_tokenizer(base), kept, output=output)
     trainer.train()
-    save_adapter(trainer.model, adapter)
+    save_trained(trainer, adapter)
     return counts
 
 

@@ -19,7 +19,7 @@ from questions_gen.training.backend import (
     load_model,
     load_tokenizer,
     load_weights,
-    save_adapter,
+    save_trained,
     use_backend,
 )
 from questions_gen.training.checkpoints import (
@@ -30,6 +30,7 @@ from questions_gen.training.checkpoints import (
     tracking_callback,
 )
 from questions_gen.training.lengths import token_lengths
+from questions_gen.training.processes import agreed
 from questions_gen.training.sft import (
     STEP_KEYS,
     SupervisedParams,
@@ -37,6 +38,7 @@ from questions_gen.training.sft import (
     supervised_trainer,
     thinking_of,
     trainer_arguments,
+    training_order,
 )
 
 REFERENCE = "ref"
@@ -95,7 +97,7 @@ def train(
     else:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     trainer.model.delete_adapter(REFERENCE)
-    save_adapter(trainer.model, adapter)
+    save_trained(trainer, adapter)
     del trainer, model
     free_memory()
     steps = logged_steps(output / f"checkpoint-{training.steps}", "loss", DPO_KEYS)
@@ -104,7 +106,7 @@ def train(
         "too_long": len(pairs) - len(kept),
         "validation_rows": len(checked),
         "validation_loss_before": before,
-        "validation_loss": validation_loss(adapter),
+        "validation_loss": validation_loss(agreed(lambda: adapter)),  # the one that was written
         "train_loss": sum(row["loss"] for row in steps) / len(steps),
     }
     return Log(metrics, steps)
@@ -143,7 +145,7 @@ def preference_trainer(
     trainer = DPOTrainer(
         model=model,
         args=DPOConfig(**fields),
-        train_dataset=Dataset.from_list([_row(pair) for pair in pairs]),
+        train_dataset=Dataset.from_list([_row(pair) for pair in training_order(training, pairs, seed)]),
         processing_class=tokenizer,
         callbacks=list(callbacks),
     )

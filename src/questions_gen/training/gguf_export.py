@@ -1,21 +1,20 @@
-"""Writing merged safetensors as GGUF for llama.cpp: f16 and q8_0, llama and qwen3 architectures.
+"""Writing merged safetensors as GGUF for llama.cpp: f16, q8_0 and q4_k_m, llama and qwen3 architectures.
 
-The tensors are those of llama.cpp's own converter and llama-quantize, byte for byte; nothing is compiled or
-downloaded for it. One tensor is in memory at a time. What we can't write rightly (another architecture, scaled
-rope, a tokenizer that llama.cpp would split in another way) is refused.
+The tensors of f16 and q8_0 are those of llama.cpp's own converter and llama-quantize, byte for byte, and q4_k_m is
+its mix with its kernels; nothing is compiled or downloaded for it. One tensor is in memory at a time. What we can't
+write rightly (another architecture, scaled rope, a tokenizer that llama.cpp would split in another way) is refused.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from questions_gen import files
 from questions_gen.errors import UserError
+from questions_gen.training.ggml import Kind, quantize, tensor_type
 from questions_gen.training.merge import shard_names
-
-Kind = Literal["f16", "q8_0"]
 
 REFUSED = "export.formats: no GGUF can be written: {}; take the gguf formats out of the list"
 
@@ -41,7 +40,7 @@ class _Tensor(NamedTuple):
     """GGMLQuantizationType."""
 
 
-def write_gguf(merged: Path, target: Path, kind: Kind, name: str) -> None:
+def write_gguf(merged: Path, target: Path, kind: Kind, name: str, *, threads: int = 1) -> None:
     """Write the model in `merged` to `target`: matrices in `kind`, norms in float32. `name` is the model's title.
 
     Raises UserError for a model that this can't write, and for weights beyond float16.
@@ -65,7 +64,7 @@ def write_gguf(merged: Path, target: Path, kind: Kind, name: str) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for values in _values(merged, config, tensors):
+    for values in _values(merged, config, tensors, threads):
         writer.write_tensor_data(values)
     writer.close()
 
@@ -91,7 +90,7 @@ def _add_hyperparameters(writer: Any, config: dict, kind: Kind) -> None:
     writer.add_value_length(head_size)
     writer.add_rope_dimension_count(head_size)
     writer.add_vocab_size(config["vocab_size"])
-    writer.add_file_type({"f16": LlamaFileType.MOSTLY_F16, "q8_0": LlamaFileType.MOSTLY_Q8_0}[kind])
+    writer.add_file_type(LlamaFileType[f"MOSTLY_{kind.upper()}"])
     writer.add_quantization_version(GGML_QUANT_VERSION)
 
 
@@ -152,12 +151,12 @@ def _plan(merged: Path, config: dict, architecture: Any, kind: Kind) -> Iterator
     from gguf import GGMLQuantizationType, get_tensor_name_map
     from safetensors import safe_open
 
-    names = get_tensor_name_map(architecture, config["num_hidden_layers"])
-    wide = {"f16": GGMLQuantizationType.F16, "q8_0": GGMLQuantizationType.Q8_0}[kind]
+    layers, tied = config["num_hidden_layers"], bool(config.get("tie_word_embeddings"))
+    names = get_tensor_name_map(architecture, layers)
     for shard in shard_names(merged):
         with safe_open(merged / shard, "np") as handle:
             for source in sorted(handle.keys()):
-                if source == "lm_head.weight" and config.get("tie_word_embeddings"):
+                if source == "lm_head.weight" and tied:
                     continue
                 name = names.get_name(source, try_suffixes=(".weight", ".bias"))
                 if name is None:
@@ -166,7 +165,7 @@ def _plan(merged: Path, config: dict, architecture: Any, kind: Kind) -> Iterator
                 if len(shape) == 1:
                     form = GGMLQuantizationType.F32
                 else:
-                    form = wide if shape[-1] % 32 == 0 else GGMLQuantizationType.F16  # a q8_0 block is 32 wide
+                    form = tensor_type(name, shape[-1], kind, layers, tied=tied)
                 yield _Tensor(shard, source, name, shape, form)
 
 
@@ -183,9 +182,8 @@ def _add_info(writer: Any, tensor: _Tensor) -> None:
         writer.add_tensor_info(tensor.name, shape, np.dtype(np.uint8), int(np.prod(shape)), raw_dtype=tensor.kind)
 
 
-def _values(merged: Path, config: dict, tensors: list[_Tensor]) -> Iterator[np.ndarray]:
+def _values(merged: Path, config: dict, tensors: list[_Tensor], threads: int) -> Iterator[np.ndarray]:
     """The tensors' values as they stand in the file."""
-    from gguf.quants import quantize
     from safetensors import safe_open
 
     for tensor in tensors:
@@ -193,11 +191,21 @@ def _values(merged: Path, config: dict, tensors: list[_Tensor]) -> Iterator[np.n
             values = handle.get_tensor(tensor.source).float().numpy()
         if config["model_type"] == "llama":
             values = _permuted(values, tensor.source, config)
-        with np.errstate(over="ignore"):
-            values = np.ascontiguousarray(quantize(values, tensor.kind))
-        if values.dtype == np.float16 and not np.isfinite(values).all():
-            raise UserError(REFUSED.format(f"{tensor.source} has weights beyond float16"))
-        yield values
+        yield _encoded(values, tensor, threads)
+
+
+def _encoded(values: np.ndarray, tensor: _Tensor, threads: int) -> np.ndarray:
+    from gguf import GGMLQuantizationType
+
+    if tensor.kind == GGMLQuantizationType.F32:
+        return values
+    if tensor.kind != GGMLQuantizationType.F16:
+        return quantize(values, tensor.kind, threads)
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float16)
+    if not np.isfinite(values).all():
+        raise UserError(REFUSED.format(f"{tensor.source} has weights beyond float16"))
+    return values
 
 
 def _permuted(values: np.ndarray, source: str, config: dict) -> np.ndarray:

@@ -47,6 +47,7 @@ from questions_gen.training.checkpoints import (
 )
 from questions_gen.training.coordinated import CoordinatedParams, coordinate
 from questions_gen.training.generate import SamplingParams, end_tokens, template_arguments
+from questions_gen.training.processes import agreed, main_only, share_of_batch
 from questions_gen.training.rollouts import GroupReward, samples, step_numbers, to_csv
 from questions_gen.training.sft import Optimizer
 
@@ -185,7 +186,7 @@ def train(
     coordinated: Counter[str] = Counter()
     for number in range(grpo.rounds):
         folder = context.checkpoints / f"round-{number + 1}"
-        if not is_complete(folder / "end"):
+        if not agreed(lambda: is_complete(folder / "end")):  # noqa: B023 (called at once)
             _play_round(context, grpo, model_params, lora, seed, number, base, start, drawn, reward, folder)
         reward.load(folder / "end")
         start = folder / "end/adapter"
@@ -226,7 +227,7 @@ def _play_round(
     folder: Path,
 ) -> None:
     """Policy steps and the coordinated step; what they made lies in folder/end, whole or not at all."""
-    shutil.rmtree(folder / "end", ignore_errors=True)
+    main_only(lambda: shutil.rmtree(folder / "end", ignore_errors=True))
     reward.first_step = number * grpo.steps
     asked = drawn[reward.first_step * grpo.groups : (reward.first_step + grpo.steps) * grpo.groups]
     policy = _policy_steps(context, grpo, model_params, lora, seed + number, base, start, asked, reward, folder)
@@ -246,6 +247,10 @@ def _play_round(
         output=folder / "supervised",
         adapter=folder / "end/adapter",
     )
+    main_only(lambda: _end_round(reward, policy, coordinated, folder))
+
+
+def _end_round(reward: GroupReward, policy: Path, coordinated: Mapping[str, int], folder: Path) -> None:
     reward.save(folder / "end")
     steps = [_step_row(row, reward) for row in logged_steps(policy, "reward", STEP_KEYS)]
     files.write_json(folder / "end/round.json", {"steps": steps, "coordinated": coordinated})
@@ -331,14 +336,16 @@ def trainer_arguments(
     grpo: GrpoParams, model_params: ModelParams, rollouts: RolloutsRun, seed: int, output: Path
 ) -> dict[str, Any]:
     """Every field of TRL's that matters but the chat template's, which the tokenizer decides."""
+    completions = grpo.groups * grpo.group_size
+    batch_size, accumulation = share_of_batch(completions, grpo.batch_size, "grpo.groups × grpo.group_size")
     return {
         **runtime_arguments(model_params, seed, output),
         **_rollout_arguments(grpo, model_params, rollouts),
         "max_steps": grpo.steps,
-        "per_device_train_batch_size": grpo.batch_size,
+        "per_device_train_batch_size": batch_size,
         "per_device_eval_batch_size": grpo.group_size,  # nothing is evaluated; TRL wants whole groups
-        "gradient_accumulation_steps": grpo.groups * grpo.group_size // grpo.batch_size,
-        "generation_batch_size": grpo.groups * grpo.group_size,
+        "gradient_accumulation_steps": accumulation,
+        "generation_batch_size": completions,
         "num_generations": grpo.group_size,
         "num_iterations": 1,
         "shuffle_dataset": False,

@@ -42,10 +42,10 @@ def merge(folder: Path, adapter: Path, merged: Path) -> None:
     scale = _scale(adapter)
     merged.mkdir(parents=True)
     used, dtypes, size = set(), set(), 0
-    with _open(adapter / "adapter_model.safetensors") as lora:
+    with open_weights(adapter / "adapter_model.safetensors") as lora:
         pairs = _pairs(lora.keys())
         for shard in shard_names(folder):
-            with _open(folder / shard) as weights:
+            with open_weights(folder / shard) as weights:
                 names = sorted(weights.keys())
                 tensors = {name: _merged(weights, name, lora, pairs.get(name), scale) for name in names}
             used.update(tensors.keys() & pairs.keys())
@@ -54,7 +54,7 @@ def merge(folder: Path, adapter: Path, merged: Path) -> None:
             size += sum(tensor.nbytes for tensor in tensors.values())
     if left := sorted(pairs.keys() - used):
         raise UserError(f"{adapter}: it has weights for {left[0]}, which the base model lacks; train it again")
-    _write_beside(folder, merged)
+    copy_beside(folder, merged)
     config = {key: value for key, value in config.items() if key != "torch_dtype"}
     files.write_json(merged / "config.json", {**config, "dtype": min(dtypes)})
     if (folder / INDEX).exists():
@@ -71,7 +71,8 @@ def shard_names(folder: Path) -> list[str]:
     return [SINGLE]
 
 
-def _write_beside(folder: Path, merged: Path) -> None:
+def copy_beside(folder: Path, merged: Path) -> None:
+    """Copy what stands beside a model's weights."""
     for name in BESIDE:
         if (folder / name).exists():
             shutil.copyfile(folder / name, merged / name)
@@ -116,7 +117,7 @@ def _merged(weights: Any, name: str, lora: Any, pair: tuple[str, str] | None, sc
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
+def open_weights(path: Path) -> Iterator[Any]:
     """A safetensors file, mapped and not read."""
     from safetensors import SafetensorError, safe_open
 

@@ -19,6 +19,7 @@ from questions_gen.rewards.combine import NAMES, Judge
 from questions_gen.rewards.weights import DynamicWeights, adapted, spreads
 from questions_gen.schema import Completion, Prompt, Verdict
 from questions_gen.training.generate import finish_reason
+from questions_gen.training.processes import gathered, rank
 
 BINS = 10
 """Of a histogram of [0, 1]; 1 itself falls into the last."""
@@ -33,6 +34,8 @@ Row = dict[str, Any]
 
 class GroupReward:
     """The judge as TRL's reward function; it keeps every rollout with its verdict, and fills the history.
+
+    Each of several processes judges the completions of all of them, since a group and the history span them.
 
     `base` are the weights of rewards.weights, `failed` is where the completions go that a reward broke on.
     """
@@ -69,24 +72,24 @@ class GroupReward:
         **_: Any,
     ) -> list[float]:
         step = self.first_step + trainer_state.global_step + 1
+        written = [
+            (name, completion[0]["content"], finish_reason(tokens, self.ends), len(tokens))
+            for name, completion, tokens in zip(prompt_id, completions, completion_ids, strict=True)
+        ]
         parsed = [
             parse_completion(
-                id=f"{prompt_id[i]}/{i}",
-                prompt_id=prompt_id[i],
-                text=completions[i][0]["content"],
-                finish_reason=finish_reason(completion_ids[i], self.ends),
-                tokens=len(completion_ids[i]),
-                seed=self.seed,
+                id=f"{name}/{i}", prompt_id=name, text=text, finish_reason=reason, tokens=tokens, seed=self.seed
             )
-            for i in range(len(completions))
+            for i, (name, text, reason, tokens) in enumerate(gathered(written))
         ]
-        asked = [self.prompts[name] for name in prompt_id]
+        asked = [self.prompts[completion.prompt_id] for completion in parsed]
         weights = self.weights(step)
         rows = self.judged(step, parsed, asked, weights)
         self.keep(rows)
         for name, value in _flat(step_numbers(rows, weights)).items():
             log_metric(name, value)
-        return [row["verdict"]["total"] for row in rows]
+        first = rank() * len(completions)
+        return [row["verdict"]["total"] for row in rows[first : first + len(completions)]]
 
     def judged(
         self,

@@ -6,7 +6,7 @@ never cut.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -22,7 +22,8 @@ from questions_gen.training.backend import (
     load_tokenizer,
     load_weights,
     runtime_arguments,
-    save_adapter,
+    save_trained,
+    supervised_length,
     supervised_loss,
     use_backend,
 )
@@ -34,7 +35,9 @@ from questions_gen.training.checkpoints import (
     tracking_callback,
 )
 from questions_gen.training.lengths import token_lengths
+from questions_gen.training.processes import in_order, share_of_batch
 
+T = TypeVar("T")
 Optimizer = Literal["adamw_torch", "adamw_torch_fused", "adamw_8bit", "paged_adamw_8bit"]
 
 
@@ -92,20 +95,20 @@ def train(
         output=output,
         callbacks=[checkpoint_callback(), tracking_callback(context.tracker)],
     )
-    before = trainer.evaluate()["eval_loss"]
     resume = last_complete(output)
     if resume and checkpoint_step(resume) == training.steps:
         load_weights(trainer.model, resume)  # the trainer itself would go on beyond the last step
     else:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     after = trainer.evaluate()["eval_loss"]
-    save_adapter(trainer.model, adapter)
-    steps = logged_steps(output / f"checkpoint-{training.steps}", "loss", STEP_KEYS)
+    save_trained(trainer, adapter)
+    last = output / f"checkpoint-{training.steps}"
+    steps = logged_steps(last, "loss", STEP_KEYS)
     metrics = {
         "rows": len(kept),
         "too_long": too_long,
         "validation_rows": len(checked),
-        "validation_loss_before": before,
+        "validation_loss_before": logged_steps(last, "eval_loss", {"eval_loss": "loss"})[0]["loss"],
         "validation_loss": after,
         "train_loss": sum(row["loss"] for row in steps) / len(steps),
     }
@@ -117,18 +120,21 @@ STEP_KEYS = {name: name for name in ("step", "loss", "learning_rate", "grad_norm
 
 def trainer_arguments(training: SupervisedParams, model_params: ModelParams, seed: int, output: Path) -> dict[str, Any]:
     """Fields for any of TRL's trainers that go through a data set."""
+    rows = training.batch_size * training.accumulation
+    batch_size, accumulation = share_of_batch(rows, training.batch_size, "batch_size × accumulation")
     return {
         **runtime_arguments(model_params, seed, output),
         "max_steps": training.steps,
-        "per_device_train_batch_size": training.batch_size,
+        "per_device_train_batch_size": batch_size,
+        "train_sampling_strategy": "sequential",  # the rows come in their order
         "per_device_eval_batch_size": training.batch_size,
-        "gradient_accumulation_steps": training.accumulation,
+        "gradient_accumulation_steps": accumulation,
         "learning_rate": training.learning_rate,
         "warmup_steps": training.warmup_steps,
         "weight_decay": training.weight_decay,
         "lr_scheduler_type": training.scheduler,
         "optim": training.optimizer,
-        "max_length": None,  # over-length rows were dropped
+        "max_length": supervised_length(model_params),
         "padding_free": False,
         "save_steps": training.checkpoint_steps,
     }
@@ -152,6 +158,8 @@ def supervised_trainer(
 
     fields = {
         **trainer_arguments(training, model_params, seed, output),
+        # not by trainer.evaluate(): a model that was evaluated first is trained without its gradients being averaged
+        "eval_on_start": bool(validation),
         "packing": False,
         "completion_only_loss": True,
         "loss_type": supervised_loss(model_params),
@@ -159,13 +167,18 @@ def supervised_trainer(
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(**fields),
-        train_dataset=Dataset.from_list([_prompt_completion(row) for row in rows]),
+        train_dataset=Dataset.from_list([_prompt_completion(row) for row in training_order(training, rows, seed)]),
         eval_dataset=Dataset.from_list([_prompt_completion(row) for row in validation]) if validation else None,
         processing_class=tokenizer,
         callbacks=list(callbacks),
     )
     check_fields(trainer.args, fields)
     return trainer
+
+
+def training_order(training: SupervisedParams, rows: Sequence[T], seed: int) -> list[T]:
+    """All rows of all steps, one after the other: the same for any number of processes."""
+    return in_order(rows, training.steps * training.batch_size * training.accumulation, seed)
 
 
 def fitting(base: Path, rows: Sequence[Conversation], limit: int) -> tuple[list[Conversation], int]:
