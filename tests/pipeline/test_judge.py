@@ -22,7 +22,7 @@ def row(name: str, text: str, *, test: str = "new", thinking: bool = False) -> E
     )
 
 
-def run_judge(home: Path, base_url: str | None, texts: list[str], mode: str = "record", out: str = "judgement") -> Log:
+def run_judge(home: Path, base_url: str | None, texts: list[str], mode: str = "record", out: str = "judgement", language: Language = "en") -> Log:
     files.write_rows(home / "evaluation/rows.jsonl", [row(f"c{n}", text) for n, text in enumerate(texts)])
     server = TeacherRun(mode=mode, base_url=base_url, key_variable="NONE", concurrency=4, timeout=5.0, **UNLIMITED)
     run = RunParams(teacher=server, rollouts=NO_ENGINE, tracking=TrackingRun(enabled=False, uri=None))
@@ -30,6 +30,7 @@ def run_judge(home: Path, base_url: str | None, texts: list[str], mode: str = "r
         Context(run, NoTracker(), home / "checkpoints", home),
         teacher=PARAMS,
         judge=judge.JudgeParams(samples=2),
+        language=language,
         evaluation=home / "evaluation",
         judgement=home / out,
     )
