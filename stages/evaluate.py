@@ -20,7 +20,7 @@ from questions_gen.history import History
 from questions_gen.measures import MEASURES, estimate
 from questions_gen.params import Count, Section, Seed
 from questions_gen.rewards.combine import Judge, RewardParams, load_judge
-from questions_gen.schema import Completion, Evaluated, EvaluationTest, Problem, Prompt
+from questions_gen.schema import Completion, Evaluated, EvaluationTest, Language, Problem, Prompt
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.training.backend import ModelParams, load_model, load_tokenizer
 from questions_gen.training.generate import SamplingParams, count_tokens, generate, supports_thinking
@@ -68,19 +68,24 @@ class Asked:
     prompt: Prompt
 
 
-def new_problems(mixed: Path, count: int) -> list[Asked]:
+def new_problems(mixed: Path, count: int, language: Language) -> list[Asked]:
     """What is asked of every model first: the seed's three prompts and every topic of the data."""
     training, held_out = (files.read_records(mixed / name, Problem) for name in ("problems.jsonl", "evaluation.jsonl"))
-    asked = [*prompts.seed_prompts(), *prompts.topic_prompts(training, held_out, count)]
+    asked = [*prompts.seed_prompts(language), *prompts.topic_prompts(training, held_out, count, language)]
     return [Asked("new", prompt.topic or "", prompt) for prompt in asked]
 
 
-def variations(test: EvaluationTest, name: str, statement: str) -> list[Asked]:
-    return [Asked(test, prompt.kind or "", prompt) for prompt in prompts.variation_prompts(name, statement)]
+def variations(test: EvaluationTest, name: str, statement: str, language: Language) -> list[Asked]:
+    return [Asked(test, prompt.kind or "", prompt) for prompt in prompts.variation_prompts(name, statement, language)]
 
 
 def chosen_variations(
-    test: EvaluationTest, originals: Mapping[str, str], count: int, tokens: Callable[[Prompt], int], room: int
+    test: EvaluationTest,
+    originals: Mapping[str, str],
+    count: int,
+    tokens: Callable[[Prompt], int],
+    room: int,
+    language: Language,
 ) -> tuple[list[Asked], int]:
     """The three variations of the first `count` originals (name → statement) whose prompts have at most `room` tokens;
     and how many originals before them had more."""
@@ -89,7 +94,7 @@ def chosen_variations(
     for name, statement in originals.items():
         if len(chosen) >= 3 * count:
             break
-        asked = variations(test, name, statement)
+        asked = variations(test, name, statement, language)
         if max(tokens(one.prompt) for one in asked) > room:
             too_long += 1
         else:
@@ -126,11 +131,11 @@ def judged(judge: Judge, asked: Sequence[Asked], completions: Sequence[Completio
     ]
 
 
-def judged_controls(rewards: RewardParams, mixed: Path, count: int) -> list[Evaluated]:
+def judged_controls(rewards: RewardParams, mixed: Path, count: int, language: Language) -> list[Evaluated]:
     """By a judge that doesn't know the held-out problems, or each would be a copy of itself."""
     made = controls(files.read_records(mixed / "evaluation.jsonl", Problem), count)
     asked = [Asked("control", cell, prompt) for cell, prompt, _ in made]
-    judge = load_judge(rewards, mixed, training_problems(mixed), ("problems.jsonl",))
+    judge = load_judge(rewards, mixed, training_problems(mixed), ("problems.jsonl",), language=language)
     return judged(judge, asked, [completion for *_, completion in made], thinking=False)
 
 
@@ -162,6 +167,7 @@ def work(
     *,
     evaluate: EvaluateParams,
     rewards: RewardParams,
+    language: Language,
     model: ModelParams,
     seed: int,
     base: Path,
@@ -172,16 +178,17 @@ def work(
     evaluated = load_model(model, base, adapter=adapter if adapter.is_dir() else None)  # first: unsloth wants to be
     tokenizer = load_tokenizer(base)
     write = partial(generate, evaluated, tokenizer, batch_size=evaluate.batch_size, seed=seed)
-    judge = load_judge(rewards, mixed, training_problems(mixed))
+    judge = load_judge(rewards, mixed, training_problems(mixed), language=language)
     choose = partial(
         chosen_variations,
         count=evaluate.variations,
         tokens=partial(count_tokens, tokenizer, sampling=evaluate.sampling),
         room=model.max_length - evaluate.sampling.max_new_tokens,
+        language=language,
     )
 
     held_out = prompts.in_hash_order(files.read_records(mixed / "evaluation.jsonl", Problem))
-    new = new_problems(mixed, evaluate.prompts)
+    new = new_problems(mixed, evaluate.prompts, language)
     varied, too_long = choose("variation", {problem.id: problem.statement for problem in held_out})
     first = [*new * evaluate.samples, *varied]
     written = write([one.prompt for one in first], evaluate.sampling)
@@ -195,7 +202,7 @@ def work(
         thought = write([one.prompt for one in new * evaluate.samples], evaluate.thinking)
         rows += judged(judge, new, thought, thinking=True)
     if not adapter.is_dir():
-        rows += judged_controls(rewards, mixed, evaluate.controls)
+        rows += judged_controls(rewards, mixed, evaluate.controls, language)
     files.write_rows(evaluation / "rows.jsonl", rows)
     return Log(
         {
@@ -209,7 +216,13 @@ def work(
 def stage(item: str) -> Stage:
     return Stage(
         "evaluate",
-        params={"evaluate": EvaluateParams, "rewards": RewardParams, "model": ModelParams, "seed": Seed},
+        params={
+            "evaluate": EvaluateParams,
+            "rewards": RewardParams,
+            "language": Language,
+            "model": ModelParams,
+            "seed": Seed,
+        },
         inputs={"base": BASE, "mixed": Path("data/mixed"), "adapter": ADAPTERS[item]},
         outputs={"evaluation": Path("data/evaluation") / item},
         work=work,

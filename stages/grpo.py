@@ -6,7 +6,7 @@ from questions_gen import files
 from questions_gen.history import History
 from questions_gen.params import Seed
 from questions_gen.rewards.combine import RewardParams, load_judge
-from questions_gen.schema import Problem
+from questions_gen.schema import Language, Problem
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.training.backend import LoraParams, ModelParams
 from questions_gen.training.grpo import GrpoParams, train
@@ -17,6 +17,7 @@ def work(
     *,
     grpo: GrpoParams,
     rewards: RewardParams,
+    language: Language,
     model: ModelParams,
     lora: LoraParams,
     seed: int,
@@ -38,7 +39,7 @@ def work(
         base=base,
         start=start,
         problems=problems,
-        judge=load_judge(rewards, mixed, seen),
+        judge=load_judge(rewards, mixed, seen, language=language),
         history=seen,
         adapter=adapter,
         history_out=history,
@@ -47,7 +48,14 @@ def work(
 
 STAGE = Stage(
     "grpo",
-    params={"grpo": GrpoParams, "rewards": RewardParams, "model": ModelParams, "lora": LoraParams, "seed": Seed},
+    params={
+        "grpo": GrpoParams,
+        "rewards": RewardParams,
+        "language": Language,
+        "model": ModelParams,
+        "lora": LoraParams,
+        "seed": Seed,
+    },
     inputs={"base": Path("models/base"), "mixed": Path("data/mixed"), "start": Path("models/sft")},
     outputs={"adapter": Path("models/grpo"), "history": Path("data/history")},
     work=work,

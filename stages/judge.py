@@ -5,7 +5,7 @@ from pathlib import Path
 
 from questions_gen import files
 from questions_gen.params import Count, Section
-from questions_gen.schema import Completion, Evaluated
+from questions_gen.schema import Completion, Evaluated, Language
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.teacher.answers import Evaluation, summarise
 from questions_gen.teacher.client import Dropped
@@ -33,9 +33,17 @@ def questions(evaluation: Path, judge: JudgeParams) -> list[Completion]:
     return [completion for completion in new if completion.statement.strip()][: judge.samples]
 
 
-def work(context: Context, *, teacher: TeacherParams, judge: JudgeParams, evaluation: Path, judgement: Path) -> Log:
+def work(
+    context: Context,
+    *,
+    teacher: TeacherParams,
+    judge: JudgeParams,
+    language: Language,
+    evaluation: Path,
+    judgement: Path,
+) -> Log:
     chosen = questions(evaluation, judge)
-    judged = consult(teacher, context.run.teacher, context.home, score, chosen, label="judge")
+    judged = consult(teacher, context.run.teacher, context.home, score, chosen, language=language, label="judge")
     context.tracker.log_metrics(judged.counts)
     context.tracker.log_table("teacher_calls", judged.calls)
     pairs = list(zip(chosen, judged.results, strict=True))
@@ -51,7 +59,7 @@ def work(context: Context, *, teacher: TeacherParams, judge: JudgeParams, evalua
 def stage(item: str) -> Stage:
     return Stage(
         "judge",
-        params={"teacher": TeacherParams, "judge": JudgeParams},
+        params={"teacher": TeacherParams, "judge": JudgeParams, "language": Language},
         inputs={"evaluation": Path("data/evaluation") / item},
         outputs={"judgement": Path("data/judgement") / item},
         work=work,

@@ -15,7 +15,7 @@ from questions_gen.lines import Lines
 from questions_gen.mixing import Source
 from questions_gen.params import Count, Section, Seed, Share
 from questions_gen.rewards import difficulty
-from questions_gen.schema import Problem
+from questions_gen.schema import Language, Problem
 from questions_gen.sifting import Screen, Sifted, sift
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.training.lengths import TokenCounter
@@ -64,7 +64,7 @@ def read_sources(raw: Path, group: Literal["problems", "chat", "evaluation"]) ->
     return sources
 
 
-def work(context: Context, *, mix: MixParams, seed: int, raw: Path, base: Path, mixed: Path) -> Log:
+def work(context: Context, *, mix: MixParams, language: Language, seed: int, raw: Path, base: Path, mixed: Path) -> Log:
     problems, chat, held_out = (read_sources(raw, group) for group in ("problems", "chat", "evaluation"))
     if not held_out:
         raise UserError("fetch.evaluation_sets: there is none; name one, so that nothing of it is trained on")
@@ -78,6 +78,7 @@ def work(context: Context, *, mix: MixParams, seed: int, raw: Path, base: Path, 
         chat_share=mix.chat_share,
         chat_seed=mix.chat_seed,
         seed=seed,
+        language=language,
     )
     signed = sum(len(source.rows) for source in problems) > EXACT_UP_TO
     screen = Screen(mixture, evaluation, mix.near_duplicate, mix.contamination_ngram, signed)
@@ -140,7 +141,7 @@ def write_mixed(
 
 STAGE = Stage(
     "mix",
-    params={"mix": MixParams, "seed": Seed},
+    params={"mix": MixParams, "language": Language, "seed": Seed},
     inputs={"raw": Path("data/raw"), "base": Path("models/base")},
     outputs={"mixed": Path("data/mixed")},
     work=work,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from questions_gen import files, prompts
 from questions_gen.params import Count, Section, Seed
-from questions_gen.schema import Problem, Prompt
+from questions_gen.schema import Language, Problem, Prompt
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.training.backend import ModelParams, load_model, load_tokenizer
 from questions_gen.training.generate import SamplingParams, generate
@@ -19,7 +19,7 @@ class ProposeParams(Section):
     sampling: SamplingParams
 
 
-def draw_prompts(problems: Sequence[Problem], count: int, seed: int) -> list[Prompt]:
+def draw_prompts(problems: Sequence[Problem], count: int, seed: int, language: Language) -> list[Prompt]:
     """`count` prompts for new problems, with topics and concepts drawn from the training problems."""
     draw = random.Random(seed)
     drawn = [draw.choice(problems) for _ in range(count)]
@@ -27,7 +27,7 @@ def draw_prompts(problems: Sequence[Problem], count: int, seed: int) -> list[Pro
         Prompt(
             id=f"propose-{number:05d}",
             task="problem",
-            messages=prompts.problem_messages(problem.topic, problem.concepts),
+            messages=prompts.problem_messages(problem.topic, problem.concepts, language),
             topic=problem.topic,
             concepts=problem.concepts,
         )
@@ -39,6 +39,7 @@ def work(
     context: Context,
     *,
     propose: ProposeParams,
+    language: Language,
     model: ModelParams,
     seed: int,
     base: Path,
@@ -46,7 +47,7 @@ def work(
     adapter: Path,
     proposals: Path,
 ) -> Log:
-    asked = draw_prompts(files.read_records(mixed / "problems.jsonl", Problem), propose.problems, seed)
+    asked = draw_prompts(files.read_records(mixed / "problems.jsonl", Problem), propose.problems, seed, language)
     student = load_model(model, base, adapter=adapter)
     completions = generate(
         student, load_tokenizer(base), asked, propose.sampling, batch_size=propose.batch_size, seed=seed
@@ -59,7 +60,7 @@ def work(
 
 STAGE = Stage(
     "propose",
-    params={"propose": ProposeParams, "model": ModelParams, "seed": Seed},
+    params={"propose": ProposeParams, "language": Language, "model": ModelParams, "seed": Seed},
     inputs={"base": Path("models/base"), "mixed": Path("data/mixed"), "adapter": Path("models/grpo")},
     outputs={"proposals": Path("data/proposals")},
     work=work,

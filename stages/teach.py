@@ -15,7 +15,7 @@ from questions_gen.history import History
 from questions_gen.params import Count, NotNegative, Section
 from questions_gen.rewards.combine import RewardParams, load_judge
 from questions_gen.rewards.difficulty import rank_correlation
-from questions_gen.schema import Completion, Problem, Prompt
+from questions_gen.schema import Completion, Language, Problem, Prompt
 from questions_gen.stage import Context, Log, Stage
 from questions_gen.teacher.answers import summarise
 from questions_gen.teacher.lessons import Lesson, Proposal, Selection, select, teach_one
@@ -74,11 +74,12 @@ def score_row(lesson: Lesson) -> dict[str, Any]:
     return {**lesson.evaluation.row(lesson.problem_id), "total": lesson.verdict.total}
 
 
-def selection(teach: TeachParams, rewards: RewardParams, mixed: Path) -> Selection:
+def selection(teach: TeachParams, rewards: RewardParams, mixed: Path, language: Language) -> Selection:
     """Novelty is counted against the training problems, as in evaluate."""
     known = History(rewards.history_size)
     known.add(problem.statement for problem in files.read_records(mixed / "problems.jsonl", Problem))
-    return Selection(load_judge(rewards, mixed, known), teach.margin, teach.compare)
+    judge = load_judge(rewards, mixed, known, language=language)
+    return Selection(judge, teach.margin, teach.compare)
 
 
 def questions(proposals: Path, teach: TeachParams) -> tuple[list[Proposal], list[Lesson]]:
@@ -93,13 +94,14 @@ def work(
     teacher: TeacherParams,
     teach: TeachParams,
     rewards: RewardParams,
+    language: Language,
     mixed: Path,
     proposals: Path,
     lessons: Path,
 ) -> Log:
     selected, refused = questions(proposals, teach)
-    ask = partial(teach_one, selection=selection(teach, rewards, mixed))
-    taught = consult(teacher, context.run.teacher, context.home, ask, selected, label="teach")
+    ask = partial(teach_one, selection=selection(teach, rewards, mixed, language))
+    taught = consult(teacher, context.run.teacher, context.home, ask, selected, language=language, label="teach")
     context.tracker.log_metrics(taught.counts)
     context.tracker.log_table("teacher_calls", taught.calls)
     made = [*taught.results, *refused]
@@ -118,7 +120,7 @@ def work(
 
 STAGE = Stage(
     "teach",
-    params={"teacher": TeacherParams, "teach": TeachParams, "rewards": RewardParams},
+    params={"teacher": TeacherParams, "teach": TeachParams, "rewards": RewardParams, "language": Language},
     inputs={"mixed": Path("data/mixed"), "proposals": Path("data/proposals")},
     outputs={"lessons": Path("data/teacher")},
     work=work,

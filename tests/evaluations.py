@@ -51,7 +51,7 @@ def asked_prompts(count: int) -> list[Asked]:
         for topic in (TOPICS[number % 5],)
         for prompt in prompts.topic_prompts([made[0].model_copy(update={"topic": topic})], [], 1)
     ]
-    return new + [one for problem in made[:2] for one in variations("variation", problem.id, problem.statement)]
+    return new + [one for problem in made[:2] for one in variations("variation", problem.id, problem.statement, "en")]
 
 
 def names(asked: Sequence[Asked]) -> list[str]:

@@ -43,7 +43,7 @@ PASSING_FAULTS = ("http_429", "http_429_retry_after", "http_500", "http_503", *B
 
 
 def asks_for_evaluation(body: dict[str, Any]) -> bool:
-    return body["messages"][0]["content"].startswith("You judge")
+    return body["messages"][0]["content"].startswith(("You judge", "你评审"))
 
 
 def good_answer(body: dict[str, Any]) -> str:

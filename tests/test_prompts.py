@@ -90,7 +90,7 @@ def test_the_seeds_prompts_stand_as_they_were_and_ask_for_the_form():
     assert asked_for["calculus"].startswith("Generate a calculus competition problem:\n")
     assert asked_for["algebra"].startswith("Create an algebra problem:\n")
     assert asked_for["geometry"].startswith("Design a geometry proof:\n")
-    assert all(text.endswith(prompts.FORM) for text in asked_for.values())
+    assert all(text.endswith(prompts.WORDS["en"].form) for text in asked_for.values())
 
 
 def test_a_problem_is_varied_in_three_ways():
@@ -98,3 +98,19 @@ def test_a_problem_is_varied_in_three_ways():
     assert [prompt.kind for prompt in made] == list(get_args(VariationKind))
     assert {prompt.original for prompt in made} == {"Find $x$."}
     assert len({prompt.id for prompt in made}) == 3
+
+
+def test_chinese_prompts_ask_in_chinese_alone():
+    kinds = {kind: asked(prompts.variation_messages(kind, "求 $x$。", "zh")) for kind in get_args(VariationKind)}
+    assert [kinds[kind][:4] for kind in get_args(VariationKind)] == ["改变背景", "改变参数", "实际应用"]
+    texts = [
+        *kinds.values(),
+        asked(prompts.problem_messages("number theory", ("同余", "整除"), "zh")),
+        asked(prompts.innovation_messages("求 $x$。", ["求 $y$。"], "zh")),
+        asked(prompts.improve_messages("求 $x$。", "说明 $x$ 是什么", "zh")),
+        *(asked(prompt.messages) for prompt in prompts.seed_prompts("zh")),
+    ]
+    assert "主题：数论\n知识点：同余；整除\n" in texts[3]
+    assert all(text.endswith(prompts.WORDS["zh"].form) for text in texts)
+    assert not any(word in text for text in texts for word in ("Problem", "Answer", "Topic", "Write"))
+    assert prompts.written_problem("求 $x$。", "2") == "求 $x$。\n答案：\\boxed{2}"

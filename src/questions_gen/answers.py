@@ -1,7 +1,7 @@
 """From a sampled text to its parts: thinking, the problem's statement, the answer.
 
-A completion is: optional thinking, then the statement, then a final line `Answer: \\boxed{…}` (absent for a
-proof). Every function takes time linear in the text, whatever the text.
+A completion is: optional thinking, then the statement, then a final line `Answer: \\boxed{…}`, in Chinese
+`答案：\\boxed{…}` (absent for a proof). Every function takes time linear in the text, whatever the text.
 """
 
 import re
@@ -11,9 +11,10 @@ from questions_gen.schema import Completion, FinishReason
 OPEN, _CLOSE = "<think>", "</think>"
 _BRACE = re.compile(r"\\boxed\s{0,8}\{|\\.|[{}]", re.DOTALL)
 _ANSWER_LINE = re.compile(
-    r"^[ \t]{0,8}(?:\*\*|__)?(?:Final )?Answer(?:\*\*|__)?[ \t]{0,8}:(?:\*\*|__)?", re.MULTILINE | re.IGNORECASE
+    r"^[ \t]{0,8}(?:\*\*|__)?(?:(?:Final )?Answer|(?:最终)?答案)(?:\*\*|__)?[ \t]{0,8}[:：](?:\*\*|__)?",
+    re.MULTILINE | re.IGNORECASE,
 )
-_LINE_EDGES = " \t\r\n$.*"
+_LINE_EDGES = " \t\r\n$.。*"
 _PLACEHOLDER = re.compile(r"(?:\s|\.|…|\\[lc]?dots)*")
 """Nothing, or the dots of the prompt itself, which are no answer."""
 
@@ -39,7 +40,7 @@ def boxed(text: str) -> str | None:
 
 
 def split_answer(text: str) -> tuple[str, str | None]:
-    r"""Take the final line `Answer: \boxed{…}` off: (statement, answer), or (text, None) without such a line."""
+    r"""Take the final line `Answer: \boxed{…}` or `答案：\boxed{…}` off: (statement, answer) or (text, None)."""
     text = text.strip()
     start = None
     for match in _ANSWER_LINE.finditer(text):

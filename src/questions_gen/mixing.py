@@ -18,7 +18,7 @@ from questions_gen.answers import boxed, split_thinking
 from questions_gen.errors import UserError
 from questions_gen.problem import Index, ngrams, normalise, problem_id, words
 from questions_gen.prompts import problem_messages, problem_target, solve_messages, written_problem
-from questions_gen.schema import Conversation, Message, Problem, Task
+from questions_gen.schema import Conversation, Language, Message, Problem, Task
 from questions_gen.topics import classify_topic
 
 Reason = Literal[
@@ -203,6 +203,8 @@ class Mixture(Sequence[Item]):
     numbers: np.ndarray
     """Of each item the place of its source, and the line of its row, from 0."""
     tasks: Sequence[Task]
+    language: Language = "en"
+    """Of the prompts."""
 
     def __len__(self) -> int:
         return len(self.owners)
@@ -231,7 +233,7 @@ class Mixture(Sequence[Item]):
         row = source.rows[number]
         if task == "chat":
             return _chat_item(source, number + 1, row)
-        return _problem_item(source, number + 1, row, task)
+        return _problem_item(source, number + 1, row, task, self.language)
 
 
 def mixture(
@@ -242,6 +244,7 @@ def mixture(
     chat_share: float,
     chat_seed: int,
     seed: int,
+    language: Language = "en",
 ) -> Mixture:
     """One item a row of problems, and the dialogues that the rule asks for, shuffled; nothing is dropped yet."""
     rows, dialogues = _places(problems, 0), _places(chat, len(problems))
@@ -251,7 +254,7 @@ def mixture(
     drawn = [*draw_tasks(len(rows), tasks, seed), *["chat"] * len(dialogues)]
     order = np.random.default_rng(seed).permutation(len(everything))
     owners, numbers = everything[order].T
-    return Mixture((*problems, *chat), owners, numbers, [drawn[place] for place in order])
+    return Mixture((*problems, *chat), owners, numbers, [drawn[place] for place in order], language)
 
 
 def _places(sources: Sequence[Source], first: int) -> np.ndarray:
@@ -286,20 +289,21 @@ def sample(available: int, wanted: int, seed: int) -> list[int]:
     return generator.choice(available, size=min(wanted, available), replace=False).tolist() if available else []
 
 
-def _problem_item(source: Source, number: int, row: Mapping[str, Any], task: Task) -> Item:
+def _problem_item(source: Source, number: int, row: Mapping[str, Any], task: Task, language: Language) -> Item:
     name = f"{source.address}:{number}"
     problem = read_problem(row, source.schema, source.name, source.licence)
     if not isinstance(problem, Problem):
         return Item(name, source.address, problem)
-    return Item(name, source.address, problem_conversation(problem, task), problem)
+    return Item(name, source.address, problem_conversation(problem, task, language), problem)
 
 
-def problem_conversation(problem: Problem, task: Task) -> Conversation | Reason:
+def problem_conversation(problem: Problem, task: Task, language: Language = "en") -> Conversation | Reason:
     """The conversation of a `problem` or `solve` task; a problem without a solution is always one to write."""
     if task == "problem" or problem.solution is None:
-        task, asked, target = "problem", problem_messages(problem.topic, problem.concepts), problem_target(problem)
+        asked, target = problem_messages(problem.topic, problem.concepts, language), problem_target(problem)
+        task = "problem"
     else:
-        asked, target = solve_messages(problem.statement), _solve_target(problem.solution, problem.answer)
+        asked, target = solve_messages(problem.statement, language), _solve_target(problem.solution, problem.answer)
         if target is None:
             return "unfinished_solution"
     messages = (*asked, Message(role="assistant", content=target))

@@ -29,14 +29,21 @@ SKETCH_MARGIN = 0.2
 _LAYOUT = re.compile(
     r"\\(?:left|right|displaystyle|text|textit|textbf|mathrm|mathbf|quad|qquad|[bB]igg?)(?![a-zA-Z])|[${}]|\\[,;:! ]"
 )
-_WORD = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*")
-_TOKEN = re.compile(r"\\[a-zA-Z]+|[^\W\d_]+(?:'[a-z]+)?|\^ ?\d{1,2}(?!\d)|\d+(?:[.,]\d+)*|[=<>≤≥≠+*/^|!-]")
-_SENTENCE = re.compile(r"(?<=[.!?;:])\s+|\n\s*\n")
+HAN = "\u3400-\u4dbf\u4e00-\u9fff"
+"""Chinese characters, as a range of a regular expression: each is a word of its own, as no blank parts them."""
+
+_WORD = re.compile(rf"[{HAN}]|[^\W\d_{HAN}]+|\d+(?:[.,]\d+)*")
+_TOKEN = re.compile(
+    rf"\\[a-zA-Z]+|[{HAN}]|[^\W\d_{HAN}]+(?:'[a-z]+)?|\^ ?\d{{1,2}}(?!\d)|\d+(?:[.,]\d+)*|[=<>≤≥≠+*/^|!-]"
+)
+_HAN = re.compile(f"[{HAN}]")
+_SENTENCE = re.compile(r"(?<=[.!?;:])\s+|(?<=。)|\n\s*\n")
 _COMMON_WORDS = frozenset(
     "a an the of to in on at by is are be was were been it its this that these those and or as for from with then than "
     "if let given find determine compute calculate prove show what which how many much value all each every such where "
     "there have has had do does can could will would i he she they we you his her their our your not no so any".split()
 )
+_COMMON_CHARACTERS = frozenset("的了是在有为与和及或且若则设求使对于任所以个其中之这那么已知如果试证明计算确定一等")
 _COMMON_WEIGHT, _NUMBER_WEIGHT, _PAIR_WEIGHT, _POWER_WEIGHT = 0.2, 0.15, 0.6, 0.5
 
 
@@ -45,6 +52,11 @@ class Features(NamedTuple):
 
     hashes: np.ndarray
     weights: np.ndarray
+
+
+def is_chinese(text: str) -> bool:
+    """Whether there is a Chinese character in it."""
+    return bool(_HAN.search(text))
 
 
 def normalise(text: str) -> str:
@@ -207,6 +219,8 @@ def _abstract(token: str) -> tuple[int, float, bool, int]:
 
     Numbers are one kind, one-letter symbols another.
     """
+    if is_chinese(token):  # one character says little, a pair of them is a word
+        return _hash(token), _COMMON_WEIGHT, token in _COMMON_CHARACTERS, 0
     common = token in _COMMON_WORDS
     if token[0].isdigit():
         return _hash("#"), _COMMON_WEIGHT, False, _hash(token)

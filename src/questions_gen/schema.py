@@ -4,6 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Language = Literal["en", "zh"]
+"""That prompts are written and problems asked for in: English or Chinese (the issue's gate.language)."""
+
 Task = Literal["problem", "solve", "chat", "variation", "innovation", "improve"]
 VariationKind = Literal["context_change", "parameter_change", "practical_application"]
 FinishReason = Literal["stop", "length"]

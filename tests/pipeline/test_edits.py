@@ -103,6 +103,7 @@ EDITS: dict[str, tuple[Callable[[Path], None], set[str]]] = {
     "the rank of the adapters": (section("lora", r"r: \d+", "r: 7"), CHECK | SFT),
     "the share of chat": (section("mix", r"chat_share: \S+", "chat_share: 0.2"), CHECK | MIX),
     "the seed": (param(r"(?m)^seed: \d+", "seed: 7"), CHECK | EVERYTHING),
+    "the language": (param(r"(?m)^language: en", "language: zh"), CHECK | MIX),
     "a comment in a reward": (comment("src/questions_gen/rewards/rigor.py"), CHECK | GRPO | after(*JUDGED)),
     "a comment in a stage": (comment("stages/propose.py"), CHECK | PROPOSE),
     "a comment in the report": (comment("stages/report.py"), CHECK | {"report", "export"}),

@@ -38,6 +38,7 @@ def run_evaluate(base: Path, root: Path, adapter: Path | None = None, **changes:
         Context(run, NoTracker(), root / "checkpoints", root),
         evaluate=PARAMS.model_copy(update=changes),
         rewards=params["rewards"],
+        language="en",
         model=params["model"].model_copy(update={"max_length": 512, "threads": 1}),
         seed=1,
         base=base,
@@ -127,7 +128,9 @@ def test_an_adapter_has_the_same_prompts_and_no_controls_and_equal_runs_equal_by
 
 def test_originals_that_leave_no_room_are_passed_over_and_counted():
     originals = {"long": "x" * 900, "short": "Find $x$.", "other": "Find $y$."}
-    chosen, too_long = chosen_variations("variation", originals, 1, lambda p: len(p.messages[0].content), room=500)
+    chosen, too_long = chosen_variations(
+        "variation", originals, 1, lambda p: len(p.messages[0].content), room=500, language="en"
+    )
     assert too_long == 1
     assert {one.prompt.original for one in chosen} == {"Find $x$."}
     assert len(chosen) == 3

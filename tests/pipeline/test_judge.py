@@ -5,8 +5,9 @@ from pathlib import Path
 from questions_gen import files
 from questions_gen.answers import parse_completion
 from questions_gen.params import load_params
-from questions_gen.schema import Evaluated, Message, Prompt, Verdict
+from questions_gen.schema import Evaluated, Language, Message, Prompt, Verdict
 from questions_gen.stage import Context, Log, NoTracker, RunParams, TeacherRun, TrackingRun
+from questions_gen.teacher import chinese
 from stages import judge
 from tests.conftest import ROOT
 from tests.fake_teacher import UNLIMITED, FakeTeacher
@@ -22,7 +23,14 @@ def row(name: str, text: str, *, test: str = "new", thinking: bool = False) -> E
     )
 
 
-def run_judge(home: Path, base_url: str | None, texts: list[str], mode: str = "record", out: str = "judgement") -> Log:
+def run_judge(
+    home: Path,
+    base_url: str | None,
+    texts: list[str],
+    mode: str = "record",
+    out: str = "judgement",
+    language: Language = "en",
+) -> Log:
     files.write_rows(home / "evaluation/rows.jsonl", [row(f"c{n}", text) for n, text in enumerate(texts)])
     server = TeacherRun(mode=mode, base_url=base_url, key_variable="NONE", concurrency=4, timeout=5.0, **UNLIMITED)
     given = load_params({"run": RunParams}, ROOT / "params.yaml")["run"]
@@ -31,6 +39,7 @@ def run_judge(home: Path, base_url: str | None, texts: list[str], mode: str = "r
         Context(run, NoTracker(), home / "checkpoints", home),
         teacher=PARAMS,
         judge=judge.JudgeParams(samples=2),
+        language=language,
         evaluation=home / "evaluation",
         judgement=home / out,
     )
@@ -80,3 +89,12 @@ def test_one_stage_a_model() -> None:
     assert stage.address == "judge@grpo"
     assert stage.inputs == {"evaluation": Path("data/evaluation/grpo")}
     assert stage.outputs == {"judgement": Path("data/judgement/grpo")}
+
+
+def test_a_chinese_run_asks_in_chinese(tmp_path: Path) -> None:
+    with FakeTeacher() as server:
+        log = run_judge(tmp_path, server.base_url, ["求 $x^2-2x$ 的最小值。", "求所有质数 $p$。"], language="zh")
+        asked = [[message["content"] for message in body["messages"]] for body in server.bodies]
+    assert log.metrics["n"] == 2
+    assert {messages[0] for messages in asked} == {chinese.SYSTEM_EVALUATE}
+    assert sorted(messages[-1] for messages in asked) == ["评审：求 $x^2-2x$ 的最小值。", "评审：求所有质数 $p$。"]

@@ -103,7 +103,7 @@ def base(tmp_path_factory) -> Path:
 
 def run(folder: Path, base: Path, raw: Path, seed: int = 3407, processes: int = 1, memory: float = 3.0, **values):
     """(folder with the outputs, log) of the stage."""
-    parsed = params.parse_params({"mix": {**VALUES, **values}, "seed": seed}, mix.STAGE.params)
+    parsed = params.parse_params({"mix": {**VALUES, **values}, "language": "en", "seed": seed}, mix.STAGE.params)
     settings = SimpleNamespace(data=DataRun(processes=processes, memory=memory))
     context = Context(run=settings, tracker=NoTracker(), checkpoints=folder, home=folder)
     return folder, mix.work(context, **parsed, raw=raw, base=base, mixed=folder)
@@ -208,7 +208,7 @@ def test_a_source_that_gives_nothing_is_an_error_with_its_name_and_counts(tmp_pa
 )
 def test_impossible_params_are_named(values, key):
     with pytest.raises(params.ParamsError, match=f"  {key}: "):
-        params.parse_params({"mix": {**VALUES, **values}, "seed": 1}, mix.STAGE.params)
+        params.parse_params({"mix": {**VALUES, **values}, "language": "en", "seed": 1}, mix.STAGE.params)
 
 
 def test_lengths_count_the_template_and_every_turn(base):

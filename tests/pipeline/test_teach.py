@@ -70,6 +70,7 @@ def run_teach(
         teacher=PARAMS,
         teach=TEACH.model_copy(update={"compare": compare}),
         rewards=REWARDS,
+        language="en",
         mixed=home / "mixed",
         proposals=write_proposals(home / "proposals", **proposals),
         lessons=home / out,

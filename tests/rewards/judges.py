@@ -15,7 +15,6 @@ PARAMS = RewardParams.model_validate(
         "history_size": 100,
         "similarity_limit": 0.85,
         "penalty_factor": 0.3,
-        "language": "en",
     }
 )
 

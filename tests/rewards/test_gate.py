@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from questions_gen.rewards import latex
-from questions_gen.rewards.gate import REASONS, reasons_against
+from questions_gen.rewards.gate import REASONS, RULES, reasons_against
 from questions_gen.rewards.text import asks
 from tests.rewards.judges import completion
 
 
 def reasons(text: str, finish_reason: str = "stop") -> tuple[str, ...]:
-    return reasons_against(completion(text, finish_reason=finish_reason))
+    return reasons_against(completion(text, finish_reason=finish_reason), RULES)
 
 
 @pytest.mark.parametrize(

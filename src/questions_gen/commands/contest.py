@@ -119,6 +119,7 @@ def _choose(
 
 def _prompts(wanted: dict[int, str | None], known: "Sequence[Problem]", most: int, seed: int) -> "Iterator[Prompt]":
     """Ask in turn for each place that is still `wanted`, with the concepts of a training problem of its topic."""
+    from questions_gen.commands.judging import asked_language
     from questions_gen.prompts import problem_messages
     from questions_gen.schema import Prompt
 
@@ -135,7 +136,7 @@ def _prompts(wanted: dict[int, str | None], known: "Sequence[Problem]", most: in
         yield Prompt(
             id=f"problem-{place + 1}",
             task="problem",
-            messages=problem_messages(topic, concepts),
+            messages=problem_messages(topic, concepts, asked_language()),
             topic=topic,
             concepts=concepts,
         )

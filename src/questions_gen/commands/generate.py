@@ -57,6 +57,7 @@ def generate(
 
     Ends with code 1 if none was accepted, or with --until fewer than asked for.
     """
+    from questions_gen.commands.judging import asked_language
     from questions_gen.prompts import problem_messages
     from questions_gen.schema import Prompt
 
@@ -66,7 +67,7 @@ def generate(
         raise UserError("--tries is for --until; --count says how many samples there are otherwise")
     asked = None if topic is None else one_line("--topic", topic)
     ideas = split_list("--concepts", concepts)
-    messages = problem_messages(asked, ideas)
+    messages = problem_messages(asked, ideas, asked_language())
     most = (count or 1) if until is None else tries or TRIES * until
     prompts = (
         Prompt(id=f"problem-{n}", task="problem", messages=messages, topic=asked, concepts=ideas)
@@ -94,6 +95,7 @@ def vary(
 
     Ends with code 1 if none was accepted.
     """
+    from questions_gen.commands.judging import asked_language
     from questions_gen.commands.score import read_completions
     from questions_gen.prompts import variation_messages
     from questions_gen.schema import Prompt
@@ -103,7 +105,7 @@ def vary(
         Prompt(
             id=f"{problem.id}-{k}",
             task="variation",
-            messages=variation_messages(k, _statement(file, problem)),
+            messages=variation_messages(k, _statement(file, problem), asked_language()),
             original=problem.statement,
             kind=k,
         )

@@ -7,7 +7,7 @@ from questions_gen.errors import UserError
 
 if TYPE_CHECKING:
     from questions_gen.rewards.combine import Judge, RewardParams
-    from questions_gen.schema import Completion, Prompt, Verdict
+    from questions_gen.schema import Completion, Language, Prompt, Verdict
 
 MIXED = Path("data/mixed")
 NEAR = "near_to_known"
@@ -32,6 +32,14 @@ def reward_params() -> "RewardParams":
     return load_params({"rewards": RewardParams})["rewards"]
 
 
+def asked_language() -> "Language":
+    """The language of the run: of its prompts, and of what the gate asks for."""
+    from questions_gen.params import load_params
+    from questions_gen.schema import Language
+
+    return load_params({"language": Language})["language"]
+
+
 def load_run_judge(params: "RewardParams") -> "Judge":
     """The judge of the run, whose history is the training problems. Raises UserError without data/mixed."""
     from questions_gen.files import read_records
@@ -43,7 +51,7 @@ def load_run_judge(params: "RewardParams") -> "Judge":
         raise UserError(f"{MIXED}: no such folder, and problems are judged against it; `dvc repro mix` makes it")
     known = History(params.history_size)
     known.add(problem.statement for problem in read_records(MIXED / "problems.jsonl", Problem))
-    return load_judge(params, MIXED, known)
+    return load_judge(params, MIXED, known, language=asked_language())
 
 
 def _gate_alone(params: "RewardParams") -> "Judge":
@@ -53,7 +61,7 @@ def _gate_alone(params: "RewardParams") -> "Judge":
     from questions_gen.rewards import difficulty
     from questions_gen.rewards.combine import Judge
 
-    return Judge(params, difficulty.fit([]), History(params.history_size), Index())
+    return Judge(params, difficulty.fit([]), History(params.history_size), Index(), asked_language())
 
 
 class Assessor:

@@ -171,14 +171,15 @@ def _teacher(values: dict[str, Any], as_things_are: bool) -> "dict[str, Plan]":
     from questions_gen.commands.teacher import teacher_work
     from questions_gen.params import parse_params
     from questions_gen.planning import asked_problems
+    from questions_gen.schema import Language
     from questions_gen.stage import home
     from questions_gen.teacher.limits import CHARACTERS_A_TOKEN
     from questions_gen.teacher.planning import make_plan
     from questions_gen.teacher.prompts import TeacherParams
 
-    params = parse_params(values, {"teacher": TeacherParams})["teacher"]
+    params = parse_params(values, {"teacher": TeacherParams, "language": Language})
     made = (
-        {address: (work, items) for address, work, items in teacher_work(most=True, tell=False)[2]}
+        {address: (work, items) for address, work, items in teacher_work(most=True, tell=False)[3]}
         if as_things_are
         else {}
     )
@@ -187,7 +188,7 @@ def _teacher(values: dict[str, Any], as_things_are: bool) -> "dict[str, Plan]":
         work, items = made.get(address, (_ask_all, problems))
         longest = "x" * (values["propose"]["sampling"]["max_new_tokens"] * CHARACTERS_A_TOKEN)
         items = items if address in made else [replace(problem, statement=longest) for problem in problems]
-        plans[address] = make_plan(params, home(), work, items)
+        plans[address] = make_plan(params["teacher"], home(), work, items, language=params["language"])
     return plans
 
 

@@ -14,6 +14,7 @@ from questions_gen.commands.told import told
 from questions_gen.errors import UserError
 
 if TYPE_CHECKING:
+    from questions_gen.schema import Language
     from questions_gen.stage import TeacherRun
     from questions_gen.teacher.prompts import TeacherParams
 
@@ -22,8 +23,8 @@ app = typer.Typer(help="The teacher's stored answers: they were paid for once.",
 
 def teacher_work(
     most: bool = False, tell: bool = True
-) -> "tuple[TeacherParams, TeacherRun, list[tuple[str, Any, list]]]":
-    """Params, how to ask, and for each stage that asks: its address, its work and the items of it.
+) -> "tuple[TeacherParams, TeacherRun, Language, list[tuple[str, Any, list]]]":
+    """Params, how to ask, in which language, and for each stage that asks: its address, its work and the items of it.
 
     `most`: as if every improvement were good enough to be compared with its original. `tell` of stages whose input
     isn't made yet; they are left out.
@@ -40,14 +41,14 @@ def teacher_work(
     work: list[tuple[str, Any, list]] = []
     proposals = teach.STAGE.inputs["proposals"]
     if _is_made(proposals, "teach", tell):
-        chosen = teach.selection(params["teach"], params["rewards"], teach.STAGE.inputs["mixed"])
+        chosen = teach.selection(params["teach"], params["rewards"], teach.STAGE.inputs["mixed"], params["language"])
         chosen = replace(chosen, margin=-1.0) if most else chosen
         work.append(("teach", partial(teach_one, selection=chosen), teach.questions(proposals, params["teach"])[0]))
     for model in MODELS:
         stage = judge.stage(model)
         if _is_made(stage.inputs["evaluation"], stage.address, tell):
             work.append((stage.address, judge.score, judge.questions(stage.inputs["evaluation"], params["judge"])))
-    return params["teacher"], params["run"].teacher, work
+    return params["teacher"], params["run"].teacher, params["language"], work
 
 
 def _is_made(path: Path, address: str, tell: bool) -> bool:
@@ -65,9 +66,9 @@ def teacher_plan(as_json: AsJson = False) -> None:
     from questions_gen.teacher.limits import cost
     from questions_gen.teacher.planning import make_plan
 
-    params, run, work = teacher_work(most=True)
+    params, run, language, work = teacher_work(most=True)
     for address, function, items in work:
-        plan = make_plan(params, home(), function, items)
+        plan = make_plan(params, home(), function, items, language=language)
         if as_json:
             most = cost(plan.tokens, run.prices) if run.prices else None
             told_of = {**asdict(plan), "tokens": plan.tokens._asdict(), "cost": most}
@@ -91,10 +92,10 @@ def teacher_record(as_json: AsJson = False) -> None:
     from questions_gen.stage import home
     from questions_gen.teacher.session import consult
 
-    params, run, work = teacher_work()
+    params, run, language, work = teacher_work()
     run = run.model_copy(update={"mode": "record"})
     for address, function, items in work:
-        counts = consult(params, run, home(), function, items, label=address).counts
+        counts = consult(params, run, home(), function, items, label=address, language=language).counts
         stored, asked = counts.get("stored", 0), counts.get("asked", 0)
         if as_json:
             typer.echo(to_json({"stage": address, "stored": stored, "asked": asked}))

@@ -11,7 +11,7 @@ that may leave it out soon does.
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -20,19 +20,20 @@ from questions_gen import files
 from questions_gen.history import History, Neighbour
 from questions_gen.params import Count, Section
 from questions_gen.problem import Features, Index, features, similarity
-from questions_gen.prompts import FORM
-from questions_gen.rewards import difficulty, variation
+from questions_gen.prompts import asks_for_answer
+from questions_gen.rewards import chinese_gate, difficulty, gate, variation
 from questions_gen.rewards.core import core
 from questions_gen.rewards.difficulty import DifficultyModel
 from questions_gen.rewards.diversity import diversity
-from questions_gen.rewards.gate import MAX_CHARACTERS, REASONS, asks_for_proof, reasons_against
+from questions_gen.rewards.gate import MAX_CHARACTERS, REASONS, Rules, asks_for_proof, reasons_against
 from questions_gen.rewards.novelty import is_copy, novelty
 from questions_gen.rewards.rigor import rigor
 from questions_gen.rewards.text import Text
-from questions_gen.schema import Completion, Problem, Prompt, Verdict
+from questions_gen.schema import Completion, Language, Problem, Prompt, Verdict
 
 JUDGED_TASKS = ("problem", "variation", "innovation", "improve")
 NAMES = ("difficulty", "novelty", "rigor", "diversity")
+GATES: dict[Language, Rules] = {"en": gate.RULES, "zh": chinese_gate.RULES}
 COPY_FROM = 0.5
 """Similarity below which nothing is a copy: spares the closer look."""
 
@@ -62,8 +63,6 @@ class RewardParams(Section):
     """Above it, a problem is too near to the history."""
     penalty_factor: Annotated[float, Field(ge=0, le=1)]
     """Multiplies the total of a problem that is too near."""
-    language: Literal["en"]
-    """The language that problems are asked in."""
 
 
 class _Read(NamedTuple):
@@ -80,8 +79,16 @@ class _Read(NamedTuple):
 class Judge:
     """Judges completions; it doesn't add to the history: the caller does, and decides what."""
 
-    def __init__(self, params: RewardParams, difficulty_model: DifficultyModel, history: History, known: Index):
+    def __init__(
+        self,
+        params: RewardParams,
+        difficulty_model: DifficultyModel,
+        history: History,
+        known: Index,
+        language: Language = "en",
+    ):
         self.params = params
+        self.language: Language = language
         self.difficulty_model = difficulty_model
         self.history = history
         self.known = known
@@ -122,7 +129,7 @@ class Judge:
                 raise ValueError(f"completion {completion.id}: the task {prompt.task!r} asks for no problem")
 
     def _read(self, completion: Completion) -> _Read:
-        reasons = reasons_against(completion)
+        reasons = reasons_against(completion, GATES[self.language])
         statement = completion.statement[:MAX_CHARACTERS]
         text = Text(core(statement) if len(completion.statement) <= MAX_CHARACTERS else statement)
         return _Read(reasons, statement.strip(), completion.answer, text, features(text.statement), features(statement))
@@ -171,7 +178,7 @@ class Judge:
             reasons.add("copy")
         if prompt.original is not None and statement:
             reasons |= set(variation.reasons_against(prompt.kind, statement, prompt.original))
-        if FORM in prompt.messages[-1].content and read.answer is None and not asks_for_proof(read.core):
+        if asks_for_answer(prompt) and read.answer is None and not asks_for_proof(read.core):
             reasons.add("no_answer")
         neighbours = [n.similarity for n in (*history, *known) if not self._is_of_original(n, prompt)]
         rewards: dict[str, float | None] = dict.fromkeys(NAMES)
@@ -209,10 +216,17 @@ class Judge:
 MIXED_PROBLEMS = ("problems.jsonl", "evaluation.jsonl")
 
 
-def load_judge(params: RewardParams, mixed: Path, history: History, names: Sequence[str] = MIXED_PROBLEMS) -> Judge:
-    """A judge that knows what `mix` wrote: the difficulty model, and the training and evaluation problems, or those
-    of the files `names` alone."""
+def load_judge(
+    params: RewardParams,
+    mixed: Path,
+    history: History,
+    names: Sequence[str] = MIXED_PROBLEMS,
+    *,
+    language: Language = "en",
+) -> Judge:
+    """A judge of problems in `language` that knows what `mix` wrote: the difficulty model, and the training and
+    evaluation problems, or those of the files `names` alone."""
     known = Index()
     for name in names:
         known.add(problem.statement for problem in files.read_records(mixed / name, Problem))
-    return Judge(params, difficulty.load(mixed / "difficulty.json"), history, known)
+    return Judge(params, difficulty.load(mixed / "difficulty.json"), history, known, language)

@@ -9,6 +9,8 @@ twice counts once. So praise, keywords, formulas and filler around a problem har
 import re
 from functools import lru_cache
 
+from questions_gen.problem import is_chinese
+from questions_gen.rewards import chinese
 from questions_gen.rewards.latex import MATH
 from questions_gen.rewards.text import KEYWORDS, NUMBER_WORDS, Text, asks, formula_symbols, is_keyword
 
@@ -82,7 +84,7 @@ def undoubled(statement: str) -> str:
 
 def _substantial(sentence: str, formulas: list[str]) -> bool:
     """Whether an asking sentence has something of its own: a formula, a number, a quantity asked for."""
-    return bool(formulas) or _given(sentence) or bool(_HOW_MANY.search(sentence))
+    return bool(formulas or _given(sentence) or _HOW_MANY.search(sentence) or chinese.HOW_MANY.search(sentence))
 
 
 def _joined(parts: list[tuple[str, list[str]]], roots: list[int]) -> list[int]:
@@ -91,12 +93,16 @@ def _joined(parts: list[tuple[str, list[str]]], roots: list[int]) -> list[int]:
     free = {
         place
         for place, (sentence, _) in enumerate(parts)
-        if not _REMARK.match(sentence) and _WORD.search(sentence.replace(MATH, ""))
+        if not (_REMARK.match(sentence) or chinese.REMARK.match(sentence)) and _WORD.search(sentence.replace(MATH, ""))
     }
     kept = _grown(set(roots), free, links)
-    if kept == set(roots) and _BACK.search(parts[roots[0]][0]):  # "Find its area.": a sentence before is meant
+    if kept == set(roots) and _points_back(parts[roots[0]][0]):  # "Find its area.": a sentence before is meant
         kept = _grown(kept | _meant(parts, free, roots[0]), free, links)
     return sorted(kept)
+
+
+def _points_back(sentence: str) -> bool:
+    return bool(_BACK.search(sentence) or is_chinese(sentence) and chinese.BACK.search(sentence))
 
 
 def _meant(parts: list[tuple[str, list[str]]], free: set[int], root: int) -> set[int]:
@@ -128,12 +134,14 @@ def _grown(kept: set[int], free: set[int], links: list[set[str]]) -> set[int]:
 
 
 def _given(sentence: str) -> bool:
-    return bool(_DIGIT.search(sentence) or NUMBER_WORDS.search(sentence))
+    return bool(_DIGIT.search(sentence) or NUMBER_WORDS.search(sentence) or chinese.NUMBER_WORDS.search(sentence))
 
 
 def links_of(sentence: str, formulas: list[str]) -> set[str]:
     """Symbols, and words that aren't common to all of mathematics, with plural endings off."""
     words = {word.lower() for word in _WORD.findall(sentence)} - _COMMON
+    if is_chinese(sentence):
+        words = {word for word in words if not is_chinese(word)} | chinese.pairs(sentence)
     plain = {word.removesuffix("s") for word in words if not is_keyword(word)}
     symbols = {f"${symbol}" for formula in formulas for symbol in formula_symbols(formula)}
     names = {f"${letter}" for name in _NAME.findall(sentence) for letter in name}

@@ -27,7 +27,8 @@ import numpy as np
 
 from questions_gen import files
 from questions_gen.errors import UserError
-from questions_gen.problem import near_duplicates, normalise
+from questions_gen.problem import HAN, near_duplicates, normalise
+from questions_gen.rewards import chinese
 from questions_gen.rewards.core import core
 from questions_gen.rewards.text import NUMBER_WORDS, Text
 from questions_gen.schema import Problem
@@ -47,7 +48,7 @@ DAMPING = 0.45
 SAME = 0.85
 """Similarity from which on two problems stay in one fold."""
 
-_TOKEN = re.compile(r"\\[a-z]+|[a-z]+|#")
+_TOKEN = re.compile(rf"\\[a-z]+|[a-z]+|#|[{HAN}]")
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 
@@ -184,7 +185,7 @@ def rank_correlation(left: np.ndarray, right: np.ndarray) -> float:
 
 
 def _terms(statement: str) -> list[str]:
-    """Words, LaTeX commands and `#` for a number, and pairs of neighbours."""
+    """Words, Chinese characters, LaTeX commands and `#` for a number, and pairs of neighbours."""
     tokens = _TOKEN.findall(_DIGITS.sub("#", normalise(statement)))
     return tokens + [f"{left} {right}" for left, right in zip(tokens, tokens[1:], strict=False)]
 
@@ -203,7 +204,7 @@ def _counts(text: Text) -> list[float]:
         len(text.symbols),
         formulas,
         len(set(text.keywords)),
-        len(NUMBER_WORDS.findall(text.prose)),
+        len(NUMBER_WORDS.findall(text.prose)) + len(chinese.NUMBER_WORDS.findall(text.prose)),
         text.statement.count("%"),
     )
     return [math.log1p(value) for value in values]

@@ -15,10 +15,10 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
-from questions_gen.rewards import grammar, latex, sense, several
+from questions_gen.rewards import chinese, grammar, latex, sense, several
 from questions_gen.rewards.core import undoubled
 from questions_gen.rewards.latex import MATH
 from questions_gen.rewards.text import Text
@@ -65,6 +65,7 @@ _MARKUP = re.compile(
     r"|\[(?:insert|your|number|name|value|problem|topic|blank)[^\]]{0,40}\]|<(?:number|name|value|problem|topic|answer|insert)[^>]{0,30}>|\{(?:number|problem|topic|answer)\}|lorem ipsum|\bTODO\b|\bX{3,}\b",
     re.IGNORECASE | re.MULTILINE,
 )
+_BRACKETS = str.maketrans("（）［］", "()[]")
 _REFUSAL = re.compile(
     r"\b(?:i(?:'m| am)? (?:sorry|afraid|unable)|i (?:can(?:no|')?t|cannot|could not|won't|will not|am not able)|as an? (?:ai|artificial|large|language)|my apologies|i apologi[sz]e|"
     r"(?:unable|not able) to (?:help|assist|provide|generate|create|fulfil)|i do(?:n't| not) have (?:the|enough|any|access)|cannot (?:assist|help|fulfil|comply|provide)|against my)\b",
@@ -148,8 +149,15 @@ _FIGURE = re.compile(
 )
 
 
-def reasons_against(completion: Completion) -> tuple[str, ...]:
-    """Why the completion isn't one well-formed problem: reasons of REASONS in that order, empty if it is one."""
+Rules = Mapping[str, Callable[[Text], bool]]
+"""Reason → whether a text gives it."""
+
+
+def reasons_against(completion: Completion, rules: Rules) -> tuple[str, ...]:
+    """Why the completion isn't one well-formed problem: reasons of REASONS in that order, empty if it is one.
+
+    `rules` are those of the language that is asked for: RULES, or those of chinese_gate.py.
+    """
     statement = completion.statement.strip()
     found = set()
     if completion.finish_reason == "length":
@@ -161,18 +169,19 @@ def reasons_against(completion: Completion) -> tuple[str, ...]:
     elif _HIDDEN.search(statement):
         found.add("control_characters")
     else:
-        found |= judge_statement(Text(statement))
+        found |= judge_statement(Text(statement), rules)
     return tuple(reason for reason in REASONS if reason in found)
 
 
-def judge_statement(text: Text) -> set[str]:
+def judge_statement(text: Text, rules: Rules) -> set[str]:
     """The reasons that the text alone gives."""
-    return {reason for reason, rule in _RULES.items() if rule(text)}
+    return {reason for reason, rule in rules.items() if rule(text)}
 
 
 def asks_for_proof(text: Text) -> bool:
     """Whether what is asked for is an argument, which has no answer to box."""
-    return any(_PROOF.search(text.sentences[place]) for place in text.asks)
+    asked = [text.sentences[place] for place in text.asks]
+    return any(_PROOF.search(sentence) or chinese.ASKS_FOR_PROOF.search(sentence) for sentence in asked)
 
 
 def _empty(text: Text) -> bool:
@@ -192,16 +201,18 @@ def _plain(letter: str) -> str:
     return unicodedata.normalize("NFKD", letter)[0]
 
 
-def _markup(text: Text) -> bool:
+def markup(text: Text) -> bool:
+    """Tags, code, placeholders, addresses."""
     return bool(_MARKUP.search(text.statement))
 
 
-def _unbalanced(text: Text) -> bool:
+def unbalanced(text: Text) -> bool:
+    """A formula that doesn't parse, a command outside of every formula, a bracket that doesn't close."""
     return (
         not latex.parses(text.reading)
         or latex.broken_scripts(text.reading)
         or latex.stray_commands(text.reading)
-        or not grammar.brackets_close(text.prose)
+        or not grammar.brackets_close(text.prose.translate(_BRACKETS))
     )
 
 
@@ -223,6 +234,11 @@ def _repetition(text: Text) -> bool:
         return True
     if re.search(r"([^\s.\-_=*|0&\\])\1{7,}", text.statement):
         return True
+    return shrinks(text)
+
+
+def shrinks(text: Text) -> bool:
+    """Whether a compressor shrinks the text sixfold, or most of its runs of five words stood before."""
     raw = text.statement.encode("utf-8", "surrogatepass")
     return len(raw) >= 300 and len(zlib.compress(raw, 6)) < 0.15 * len(raw) or _phrase_share(text.words) > 0.5
 
@@ -283,10 +299,7 @@ def _several(text: Text) -> bool:
 
 def _solution(text: Text) -> bool:
     """A heading of one, true arithmetic carried out, or several marks of reasoning; one is enough after the asking."""
-    if (
-        _SOLUTION_HEADING.search(text.prose)
-        or sum(map(_holds, _IDENTITY.findall(_EXAMPLE.sub(" ", text.statement)))) >= 2
-    ):
+    if _SOLUTION_HEADING.search(text.prose) or carries_out_arithmetic(_EXAMPLE.sub(" ", text.statement)):
         return True
     first = text.asks[0] if text.asks else -1
     before = "\n".join(text.sentences[: max(0, first)])
@@ -294,6 +307,11 @@ def _solution(text: Text) -> bool:
     marks = len(_SOLUTION_PHRASE.findall(after)) + len(_CONCLUDES.findall(after)) + 2 * len(_STEP.findall(after))
     told = len(_SOLUTION_PHRASE.findall(before)) + len(_THEREFORE.findall(before))
     return marks >= 2 or told >= 4 or (marks >= 1 and sense.concludes(after.splitlines()[-1]))
+
+
+def carries_out_arithmetic(statement: str) -> bool:
+    """Whether two or more sums, products and the like are worked out."""
+    return sum(map(_holds, _IDENTITY.findall(statement))) >= 2
 
 
 def _holds(identity: tuple[str, str, str, str]) -> bool:
@@ -347,12 +365,12 @@ def _cut_off(text: Text) -> bool:
     return grammar.ends_in_the_middle(text)
 
 
-_RULES: dict[str, Callable[[Text], bool]] = {
+RULES: Rules = {
     "empty": _empty,
     "cut_off": _cut_off,
     "wrong_language": _wrong_language,
-    "markup": _markup,
-    "unbalanced_latex": _unbalanced,
+    "markup": markup,
+    "unbalanced_latex": unbalanced,
     "repetition": _repetition,
     "word_salad": _word_salad,
     "keyword_stuffing": _keyword_stuffing,

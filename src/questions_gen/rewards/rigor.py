@@ -12,6 +12,7 @@ The parts are yes-or-no or shares, so repeating a phrase earns nothing. The text
 
 import re
 
+from questions_gen.rewards import chinese
 from questions_gen.rewards.latex import MATH
 from questions_gen.rewards.text import Text, formula_symbols
 
@@ -39,12 +40,22 @@ _CONSTANTS = frozenset("eipdm")
 
 def rigor(text: Text) -> float:
     """In [0, 1]; see the module."""
-    domains = bool(_KINDS.search(text.statement)) or (not text.symbols and text.quantities >= 2)
-    conditions = bool(_CONDITIONS.search(text.statement)) or text.quantities >= 2
+    domains = _has(text.statement, _KINDS, chinese.KINDS) or (not text.symbols and text.quantities >= 2)
+    conditions = _has(text.statement, _CONDITIONS, chinese.CONDITIONS) or text.quantities >= 2
     asked = [text.sentences[place] for place in text.asks]
-    definite = 1.0 if asked and any(_DEFINITE.search(sentence) for sentence in asked) else 0.5 if asked else 0.0
+    definite = (
+        1.0
+        if asked and any(_has(sentence, _DEFINITE, chinese.DEFINITE) for sentence in asked)
+        else 0.5
+        if asked
+        else 0.0
+    )
     defined = _defined(text) if text.symbols else float(domains or conditions)
     return (defined + domains + conditions + definite) / 4
+
+
+def _has(text: str, *patterns: re.Pattern[str]) -> bool:
+    return any(pattern.search(text) for pattern in patterns)
 
 
 def _defined(text: Text) -> float:
@@ -65,7 +76,7 @@ def _introduced(text: Text, symbol: str) -> bool:
     for formula in text.formulas:
         position = text.prose.find(MATH, position)
         before = text.prose[max(0, position - 40) : position]
-        if symbol in formula_symbols(formula) and _NAMED.search(before):
+        if symbol in formula_symbols(formula) and _has(before, _NAMED, chinese.INTRODUCES):
             return True
         position += len(MATH)
     return False

@@ -5,7 +5,8 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from questions_gen.rewards import latex
+from questions_gen.problem import HAN, is_chinese
+from questions_gen.rewards import chinese, latex
 from questions_gen.rewards.latex import MATH
 
 KEYWORDS = re.compile(
@@ -55,8 +56,9 @@ _INVERSION = re.compile(
 )
 _SENTENCE = re.compile(
     r"(?<!\b[A-Z]\.)(?<!e\.g\.)(?<!i\.e\.)(?<!\bMr\.)(?<!\bMs\.)(?<!\bMrs\.)(?<!\bDr\.)(?<!\bSt\.)(?<!\bvs\.)(?<!\bNo\.)(?<=[.!?])[\"')\]]{0,2}\s+|\n\s*\n\s*(?=[A-Z(\d\"*•-])"
+    rf"|(?<=[。．？！；])|\n\s*(?=[{HAN}（①②③④])"
 )
-_PROSE_WORD = re.compile(rf"{MATH}|[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+(?:[.,]\d+)*")
+_PROSE_WORD = re.compile(rf"{MATH}|[{HAN}]|[^\W\d_{HAN}]+(?:['’-][^\W\d_{HAN}]+)*|\d+(?:[.,]\d+)*")
 _ALPHABETIC = re.compile(r"[^\W\d_]{2,}")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _FUNCTION_NAMES = frozenset(
@@ -95,8 +97,8 @@ class Text:
 
     @cached_property
     def words(self) -> tuple[str, ...]:
-        """Lower-case words of the prose of two letters or more."""
-        return tuple(word.lower() for word in self.tokens if _ALPHABETIC.match(word))
+        """Lower-case words of the prose of two letters or more, and its Chinese characters."""
+        return tuple(word.lower() for word in self.tokens if _ALPHABETIC.match(word) or is_chinese(word))
 
     @cached_property
     def asks(self) -> tuple[int, ...]:
@@ -112,12 +114,15 @@ class Text:
     def keyword_places(self) -> tuple[tuple[int, int, str], ...]:
         """(start, end, lower-case word) of each mathematical word in the prose."""
         found = ((match.start(), match.end(), match.group().lower()) for match in _LETTERS.finditer(self.prose))
-        return tuple(place for place in found if is_keyword(place[2]))
+        english = [place for place in found if is_keyword(place[2])]
+        own = [(match.start(), match.end(), match.group()) for match in chinese.KEYWORDS.finditer(self.prose)]
+        return tuple(sorted(english + own))
 
     @cached_property
     def quantities(self) -> int:
         """Numbers of the prose, in digits or words."""
-        return sum(token[0].isdigit() for token in self.tokens) + len(NUMBER_WORDS.findall(self.prose))
+        named = len(NUMBER_WORDS.findall(self.prose)) + len(chinese.NUMBER_WORDS.findall(self.prose))
+        return sum(token[0].isdigit() for token in self.tokens) + named
 
     @cached_property
     def symbols(self) -> frozenset[str]:
@@ -151,5 +156,7 @@ def asks(sentence: str) -> bool:
         if not _TO_VERB.search(match.group()):
             return True
     if _WANTED.search(sentence) or _WH_ASK.search(sentence):
+        return True
+    if is_chinese(sentence) and chinese.ASKS.search(sentence):
         return True
     return "?" in sentence and bool(WH.search(sentence) or _INVERSION.search(sentence))

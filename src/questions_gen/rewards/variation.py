@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 
 from questions_gen.problem import features, similarity, words
+from questions_gen.rewards import chinese
 from questions_gen.rewards.novelty import is_copy
 from questions_gen.rewards.text import Text, formula_symbols, is_keyword
 from questions_gen.schema import VariationKind
@@ -77,8 +78,14 @@ def _context(statement: str, original: str, near: float) -> bool:
 
 
 def _application(statement: str, original: str, near: float) -> bool:
-    added = {w.lower() for w in _SETTING.findall(statement)} - {w.lower() for w in _SETTING.findall(original)}
-    return len(added) >= 2 and _shared_mathematics(statement, original) >= SAME_MATHEMATICS / 2
+    return (
+        len(_settings(statement) - _settings(original)) >= 2
+        and _shared_mathematics(statement, original) >= SAME_MATHEMATICS / 2
+    )
+
+
+def _settings(statement: str) -> set[str]:
+    return {word.lower() for pattern in (_SETTING, chinese.SETTING) for word in pattern.findall(statement)}
 
 
 def _shared_setting(statement: str, original: str) -> float:
@@ -89,7 +96,8 @@ def _shared_setting(statement: str, original: str) -> float:
 
 def _plain_words(statement: str) -> set[str]:
     prose = Text(statement).prose
-    return {w for w in words(prose) if len(w) > 2 and w.isalpha() and w not in _STOP and not is_keyword(w)}
+    plain = {w for w in words(prose) if len(w) > 2 and w.isalpha() and w not in _STOP and not is_keyword(w)}
+    return plain | chinese.pairs(chinese.KEYWORDS.sub("，", prose))
 
 
 def _shared_mathematics(statement: str, original: str) -> float:

@@ -136,7 +136,7 @@ async def _improve(teacher: Asker, proposal: Proposal, selection: Selection, les
     if reason is not None:
         lesson.drop("improve", reason)
         return
-    improving = prompts.improve_messages(statement, feedback)
+    improving = prompts.improve_messages(statement, feedback, selection.judge.language)
     lesson.conversations += [
         _conversation(completion, "improve", "improve", improving, improved),
         _conversation(completion, "direct", prompt.task, prompt.messages, improved),
@@ -169,7 +169,7 @@ async def _vary(teacher: Asker, proposal: Proposal, selection: Selection, lesson
     varied = await _written(lesson, kind, statement, teacher.vary(kind, statement))
     if varied is None:
         return
-    messages = prompts.variation_messages(kind, statement)
+    messages = prompts.variation_messages(kind, statement, selection.judge.language)
     asked = Prompt(id=f"{completion.id}/{kind}", task="variation", messages=messages, original=statement, kind=kind)
     verdict = selection.verdict(to_completion(varied, asked), asked)
     if not verdict.passed:

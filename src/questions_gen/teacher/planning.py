@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from questions_gen.schema import Language
 from questions_gen.teacher.answers import (
     Comparison,
     Evaluation,
@@ -39,13 +40,14 @@ class Plan:
 class Planner(Teacher):
     """Answers from the store; where it has none, counts the request and goes on with an answer of usual length."""
 
-    def __init__(self, params: TeacherParams, store: Store):
+    def __init__(self, params: TeacherParams, store: Store, language: Language = "en"):
         self._params, self._limits, self._store = params, text_limits(params.max_tokens), store
+        self._language = language
         self.plan = Plan()
 
     async def _ask(self, request: Callable[..., Request], kind: type[Kind]) -> Kind:
         for sample in range(self._params.samples):
-            wanted = request(sample=sample)
+            wanted = self._asked(request, sample)
             stored = self._store.find(wanted.key)
             if stored is None:
                 self._count(wanted, self._params.samples - sample)
@@ -67,10 +69,15 @@ class Planner(Teacher):
 
 
 def make_plan(
-    params: TeacherParams, home: Path, work: Callable[[Teacher, Item], Awaitable[object]], items: Sequence[Item]
+    params: TeacherParams,
+    home: Path,
+    work: Callable[[Teacher, Item], Awaitable[object]],
+    items: Sequence[Item],
+    *,
+    language: Language = "en",
 ) -> Plan:
     """What `session.consult` would ask for the same work and items."""
-    planner = Planner(params, Store(home))
+    planner = Planner(params, Store(home), language)
 
     async def all_work() -> None:
         for item in items:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from questions_gen.errors import UserError
-from questions_gen.schema import VariationKind
+from questions_gen.schema import Language, VariationKind
 from questions_gen.stage import TeacherRun
 from questions_gen.teacher.answers import Comparison, Evaluation, Kind, WrittenProblem, parse, text_limits
 from questions_gen.teacher.client import Client, Dropped, Missing, Unreachable
@@ -38,8 +38,8 @@ NO_KEY = "no-key-needed"
 class Teacher:
     """What can be asked of it. Each question raises what Client.ask does."""
 
-    def __init__(self, params: TeacherParams, client: Client):
-        self._params, self._client = params, client
+    def __init__(self, params: TeacherParams, client: Client, language: Language = "en"):
+        self._params, self._client, self._language = params, client, language
         self._limits = text_limits(params.max_tokens)
 
     async def evaluate(self, statement: str) -> Evaluation:
@@ -54,12 +54,17 @@ class Teacher:
     async def compare(self, first: str, second: str) -> Comparison:
         return await self._ask(partial(comparison_request, self._params, first, second), Comparison)
 
+    def _asked(self, request: Callable[..., Request], sample: int) -> Request:
+        return request(sample=sample, language=self._language)
+
     async def _ask(self, request: Callable[..., Request], kind: type[Kind]) -> Kind:
         """The first sample of the right form; the last one's Dropped if none is."""
         for sample in range(self._params.samples - 1):
             with suppress(Dropped):
-                return await self._client.ask(request(sample=sample), partial(parse, kind=kind, limits=self._limits))
-        last = request(sample=self._params.samples - 1)
+                return await self._client.ask(
+                    self._asked(request, sample), partial(parse, kind=kind, limits=self._limits)
+                )
+        last = self._asked(request, self._params.samples - 1)
         return await self._client.ask(last, partial(parse, kind=kind, limits=self._limits))
 
 
@@ -84,8 +89,9 @@ def consult(
     items: Sequence[Item],
     *,
     label: str,
+    language: Language = "en",
 ) -> Lessons[Result]:
-    """Do `work(teacher, item)` for all items at once, each answer asked for once and kept.
+    """Do `work(teacher, item)` for all items at once, in `language`, each answer asked for once and kept.
 
     Raises UserError if any answer is missing because the endpoint couldn't be reached, wasn't to be asked, or might
     have cost more than the budget: what was answered stays stored, and nothing is made of a part.
@@ -97,7 +103,7 @@ def consult(
         connect = partial(_connect, params, run, stack)
         client = Client(store, run.mode, connect, concurrency, Limits(run))
         try:
-            return asyncio.run(_consult(params, client, work, items, run, label))
+            return asyncio.run(_consult(params, client, work, items, run, label, language))
         except KeyboardInterrupt:
             print(f"{label}: stopped. {_stored(client.counts)}", flush=True)
             raise
@@ -110,10 +116,11 @@ async def _consult(
     items: Sequence[Item],
     run: TeacherRun,
     label: str,
+    language: Language,
 ) -> Lessons[Result]:
     from tqdm import tqdm
 
-    teacher = Teacher(params, client)
+    teacher = Teacher(params, client, language)
     with tqdm(total=len(items), desc=label, unit="problem", disable=None) as bar:
 
         async def shown(item: Item) -> Result:

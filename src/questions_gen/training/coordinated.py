@@ -11,7 +11,7 @@ from pathlib import Path
 from questions_gen import prompts
 from questions_gen.params import Count, Positive, Section
 from questions_gen.prompts import written_problem
-from questions_gen.schema import Completion, Conversation, Message, Prompt
+from questions_gen.schema import Completion, Conversation, Language, Message, Prompt
 from questions_gen.stage import Context
 from questions_gen.training.backend import (
     LoraParams,
@@ -45,13 +45,13 @@ def best_problems(rows: Sequence[Row], count: int) -> list[Row]:
     return [row for row in ranked if distinct[row["completion"]["statement"]] is row][:count]
 
 
-def variation_prompts(best: Sequence[Row]) -> list[Prompt]:
+def variation_prompts(best: Sequence[Row], language: Language = "en") -> list[Prompt]:
     """One prompt for each problem and kind."""
     return [
         prompt
         for row in best
         for prompt in prompts.variation_prompts(
-            f"{row['completion']['id']}/{row['step']}", row["completion"]["statement"]
+            f"{row['completion']['id']}/{row['step']}", row["completion"]["statement"], language
         )
     ]
 
@@ -112,7 +112,7 @@ def coordinate(
     `reward` judges the variations and keeps them as rollouts of the round's last step.
     """
     best = best_problems(rows, params.problems)
-    asked = variation_prompts(best)
+    asked = variation_prompts(best, reward.judge.language)
     written = agreed(lambda: _sampled(model_params, base, start, asked, sampling, seed)) if asked else []
     step = rows[-1]["step"]
     varied = reward.judged(step, written, asked, reward.weights(step + 1), "coordinated")

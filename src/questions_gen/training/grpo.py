@@ -22,7 +22,7 @@ from questions_gen.params import Count, Positive, Section, Share
 from questions_gen.problem import Features, features, similarity
 from questions_gen.rewards.combine import Judge
 from questions_gen.rewards.weights import DynamicWeights
-from questions_gen.schema import Message, Problem, Prompt, VariationKind
+from questions_gen.schema import Language, Message, Problem, Prompt, VariationKind
 from questions_gen.stage import Context, Log, RolloutsRun
 from questions_gen.training.backend import (
     LoraParams,
@@ -105,7 +105,9 @@ class GrpoParams(Section):
         return self
 
 
-def draw_prompts(problems: Sequence[Problem], shares: TaskShares, count: int, seed: int) -> list[Prompt]:
+def draw_prompts(
+    problems: Sequence[Problem], shares: TaskShares, count: int, seed: int, language: Language = "en"
+) -> list[Prompt]:
     """`count` prompts of the three tasks, drawn by `shares` from problems drawn evenly."""
     draw = random.Random(seed)
     known = [features(problem.statement) for problem in problems]
@@ -119,7 +121,7 @@ def draw_prompts(problems: Sequence[Problem], shares: TaskShares, count: int, se
             Prompt(
                 id=f"grpo-{number:05d}",
                 task=task,
-                messages=_messages(task, problem, kind, problems, known),
+                messages=_messages(task, problem, kind, problems, known, language),
                 topic=problem.topic,
                 concepts=problem.concepts,
                 original=None if task == "problem" else problem.statement,
@@ -130,13 +132,18 @@ def draw_prompts(problems: Sequence[Problem], shares: TaskShares, count: int, se
 
 
 def _messages(
-    task: str, problem: Problem, kind: VariationKind | None, problems: Sequence[Problem], known: Sequence[Features]
+    task: str,
+    problem: Problem,
+    kind: VariationKind | None,
+    problems: Sequence[Problem],
+    known: Sequence[Features],
+    language: Language,
 ) -> tuple[Message, ...]:
     if task == "problem":
-        return prompts.problem_messages(problem.topic, problem.concepts)
+        return prompts.problem_messages(problem.topic, problem.concepts, language)
     if kind is not None:
-        return prompts.variation_messages(kind, problem.statement)
-    return prompts.innovation_messages(problem.statement, _neighbours(problem, problems, known))
+        return prompts.variation_messages(kind, problem.statement, language)
+    return prompts.innovation_messages(problem.statement, _neighbours(problem, problems, known), language)
 
 
 def _neighbours(problem: Problem, problems: Sequence[Problem], known: Sequence[Features]) -> list[str]:
@@ -165,7 +172,7 @@ def train(
     if grpo.rollouts != "transformers":
         require_vllm("grpo.rollouts")
     use_backend(model_params)
-    drawn = draw_prompts(problems, grpo.tasks, grpo.rounds * grpo.steps * grpo.groups, seed)
+    drawn = draw_prompts(problems, grpo.tasks, grpo.rounds * grpo.steps * grpo.groups, seed, judge.language)
     reward = GroupReward(
         judge,
         history,
