@@ -6,7 +6,7 @@ STAMP := .venv/installed
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: repro setup test gpu lint ui check-reproducible bench-rewards bench-plan gpu-check
+.PHONY: repro setup test gpu lint ui check-reproducible bench-rewards bench-mix bench-plan gpu-check
 
 repro: $(STAMP)  ## run the pipeline: only what changed
 	dvc repro
@@ -40,6 +40,9 @@ bench-plan: $(STAMP)  ## how far `questions-gen plan` is from measured memory, o
 
 bench-rewards: $(STAMP)  ## how well and how fast the rewards tell problems from fakes
 	python -m benchmarks.rewards
+
+bench-mix: $(STAMP)  ## how long mix takes, and how much memory, on 100,000 to 1,000,000 rows
+	python -m benchmarks.mix
 
 gpu-check: $(STAMP)  ## memory and speed of the real model on this machine's card, in at most 8 minutes
 	python -m benchmarks.gpu_check $(if $(wildcard /dev/shm),--folder /dev/shm/questions-gen-gpu-check)

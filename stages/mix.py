@@ -1,18 +1,24 @@
 """mix: raw rows to conversations, decontaminated, deduplicated and split; and the difficulty model."""
 
-from functools import partial
+from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from questions_gen import files, mixing
+from questions_gen.duplicates import EXACT_UP_TO
 from questions_gen.errors import UserError
+from questions_gen.lines import Lines
 from questions_gen.mixing import Source
 from questions_gen.params import Count, Section, Seed, Share
 from questions_gen.rewards import difficulty
+from questions_gen.schema import Problem
+from questions_gen.sifting import Screen, Sifted, sift
 from questions_gen.stage import Context, Log, Stage
-from questions_gen.training.lengths import token_lengths
+from questions_gen.training.lengths import TokenCounter
 
 
 class TaskShares(Section):
@@ -51,7 +57,7 @@ def read_sources(raw: Path, group: Literal["problems", "chat", "evaluation"]) ->
     entries = [entry for entry in files.read_json(raw / "manifest.json")["sources"] if entry["group"] == group]
     sources = []
     for entry in entries:
-        rows = files.read_rows(raw / group / f"{entry['name']}.jsonl")
+        rows = Lines(raw / group / f"{entry['name']}.jsonl")
         if not rows:
             raise UserError(f"the source {group}/{entry['name']}: 0 rows; check it in the section fetch, or remove it")
         sources.append(Source(group, entry["name"], entry["schema"], entry["licence"], rows))
@@ -64,8 +70,8 @@ def work(context: Context, *, mix: MixParams, seed: int, raw: Path, base: Path, 
         raise UserError("fetch.evaluation_sets: there is none; name one, so that nothing of it is trained on")
     if not chat and mix.chat_share > 0:
         raise UserError(f"mix.chat_share: {mix.chat_share} asked for, but fetch.chat is empty; add a source or set 0.0")
-    evaluation, dropped = mixing.read_evaluation(held_out)
-    items = mixing.mixture(
+    evaluation, unread = mixing.read_evaluation(held_out)
+    mixture = mixing.mixture(
         problems,
         chat,
         tasks=mix.tasks.model_dump(),
@@ -73,35 +79,63 @@ def work(context: Context, *, mix: MixParams, seed: int, raw: Path, base: Path, 
         chat_seed=mix.chat_seed,
         seed=seed,
     )
-    kept, dropped_items = mixing.choose(
-        items,
-        evaluation,
-        near=mix.near_duplicate,
-        ngram=mix.contamination_ngram,
-        max_tokens=mix.max_tokens,
-        lengths=partial(token_lengths, base),
-    )
-    dropped += [(item.id, reason) for item, reason in dropped_items]
-    train, validation = mixing.split([item.conversation for item in kept], mix.validation_share, seed)
-    known = [item.problem for item in kept if item.problem]
-    model = difficulty.fit(known)
+    signed = sum(len(source.rows) for source in problems) > EXACT_UP_TO
+    screen = Screen(mixture, evaluation, mix.near_duplicate, mix.contamination_ngram, signed)
+    with TemporaryDirectory(dir=mixed.parent, prefix=".spool-") as folder:
+        spool = Path(folder, "rows.jsonl")
+        sifted = sift(
+            screen,
+            lengths=TokenCounter(base),
+            max_tokens=mix.max_tokens,
+            processes=context.run.data.processes,
+            memory=context.run.data.memory,
+            spool=spool,
+        )
+        dropped = [*unread, *((row.id, row.reason) for row in sifted.dropped)]
+        mixing.check_kept(sifted.kept, [(row.id, row.reason) for row in sifted.dropped])
+        rows, labelled = write_mixed(sifted, spool, mixed, mix.validation_share, seed)
+    model = difficulty.fit(labelled)
     model.save(mixed / "difficulty.json")
-    files.write_rows(mixed / "train.jsonl", train)
-    files.write_rows(mixed / "validation.jsonl", validation)
-    files.write_rows(mixed / "problems.jsonl", known)
     files.write_rows(mixed / "evaluation.jsonl", evaluation)
-    files.write_rows(mixed / "dropped.jsonl", [{"id": name, "reason": reason} for name, reason in sorted(dropped)])
-    rows = {"mixed": len(items), "train": len(train), "validation": len(validation)}
-    context.tracker.log_metrics(rows)
+    files.write_rows(mixed / "dropped.jsonl", ({"id": name, "reason": reason} for name, reason in sorted(dropped)))
+    counts = {"mixed": len(mixture), "train": rows["train"], "validation": rows["validation"]}
+    context.tracker.log_metrics(counts)
     return Log(
         {
-            **mixing.summary([*problems, *chat, *held_out], items, kept, dropped),
-            "chat": mixing.chat_summary(items, kept, mix.chat_share),
-            "rows": rows,
-            "problems": {"training": len(known), "evaluation": len(evaluation)},
+            **mixing.summary([*problems, *chat, *held_out], mixture.taken(), sifted.kept, dropped),
+            "tasks": dict(sorted(sifted.tasks.items())),
+            "chat": mixing.chat_summary(mixture.taken(), sifted.kept, mix.chat_share),
+            "rows": counts,
+            "problems": {"training": rows["problems"], "evaluation": len(evaluation)},
             "difficulty": model.quality,
         }
     )
+
+
+def write_mixed(
+    sifted: Sifted, spool: Path, mixed: Path, validation_share: float, seed: int
+) -> tuple[Counter[str], list[Problem]]:
+    """Write train, validation and problems; return their numbers of rows and what the difficulty is fitted on."""
+    stay = list(sifted.stay())
+    sides: dict[bool, set[str]] = {True: set(), False: set()}
+    for row in stay:
+        sides[row.task == "chat"].add(row.source_id)
+    held_out = mixing.held_out(sides[True], sides[False], validation_share, seed)
+    sample = difficulty.sample(row.source_id for row in stay if row.labelled)
+    counts: Counter[str] = Counter()
+    labelled = []
+    with ExitStack() as stack:
+        names = ("train", "validation", "problems")
+        handles = {name: stack.enter_context(files.replacing(mixed / f"{name}.jsonl")) for name in names}
+        for row, conversation, problem in sifted.lines(spool):
+            side = "validation" if row.source_id in held_out else "train"
+            written = {side: conversation, **({"problems": problem} if problem else {})}
+            for name, line in written.items():
+                handles[name].write(line)
+            counts.update(written.keys())
+            if row.source_id in sample:
+                labelled.append(Problem.model_validate_json(problem).model_copy(update={"solution": None}))
+    return counts, labelled
 
 
 STAGE = Stage(

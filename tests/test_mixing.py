@@ -324,54 +324,42 @@ def test_unusable_rows_give_their_reason():
 )
 def test_contamination(item, reason):
     evaluation = [Problem(id="e", statement=QUESTION, source="held-out", licence="MIT")]
-    assert mixing.contaminated([item], evaluation, n=8, limit=0.9) == [reason]
+    assert mixing.Contamination(evaluation, 8, 0.9).reasons([item]) == [reason]
 
 
 def test_a_renamed_evaluation_problem_is_found_without_words_in_a_row():
     evaluation = [Problem(id="e", statement=QUESTION, source="held-out", licence="MIT")]
     item = problem_item(QUESTION.replace("$n", "$k"))
-    assert mixing.contaminated([item, problem_item(OTHER)], evaluation, n=99, limit=0.9) == ["contaminated", None]
+    assert mixing.Contamination(evaluation, 99, 0.9).reasons([item, problem_item(OTHER)]) == ["contaminated", None]
 
 
 def test_a_short_evaluation_problem_is_found_too():
     evaluation = [Problem(id="e", statement="What is $7^{100}$?", source="held-out", licence="MIT")]
-    assert mixing.contaminated([problem_item("What is $7^{100}$?")], evaluation, n=8, limit=0.9) == ["contaminated"]
+    assert mixing.Contamination(evaluation, 8, 0.9).reasons([problem_item("What is $7^{100}$?")]) == ["contaminated"]
 
 
 def test_nothing_to_be_contaminated_with():
-    assert mixing.contaminated([problem_item(QUESTION)], [], n=8, limit=0.9) == [None]
+    assert mixing.Contamination([], 8, 0.9).reasons([problem_item(QUESTION)]) == [None]
 
 
-def test_too_long():
-    assert mixing.too_long([problem_item(QUESTION), problem_item(OTHER)], [9, 8], 8) == ["too_long", None]
+def test_exact_duplicates_have_one_identity():
+    items = [problem_item(QUESTION, 1), problem_item(f" {QUESTION.upper()}", 2), problem_item(OTHER, 3)]
+    items += [chat_item("Hi", "Hello.", number=n) for n in (4, 5)] + [chat_item("Hi", "Hello!", number=6)]
+    names = [mixing.identity(item) for item in items]
+    assert names[0] == names[1]
+    assert names[3] == names[4]
+    assert len(set(names)) == 4
 
 
-def test_duplicates_keep_the_first():
-    items = [
-        problem_item(QUESTION, 1),
-        problem_item(OTHER, 2),
-        problem_item(f" {QUESTION.upper()}", 3),
-        problem_item(QUESTION.replace("twelve", "fourteen").replace("$n", "$m"), 4),
-        chat_item("Hi", "Hello.", number=5),
-        chat_item("Hi", "Hello!", number=6),
-        chat_item("Hi", "Hello.", number=7),
-    ]
-    reasons = [None, None, "exact_duplicate", "near_duplicate", None, None, "exact_duplicate"]
-    assert mixing.duplicates(items, limit=0.8) == reasons
-
-
-def test_sieve_and_counts():
-    items = [problem_item(QUESTION, 1), problem_item(OTHER, 2)]
-    assert mixing.sieve(items, [None, "too_long"]) == ([items[0]], [(items[1], "too_long")])
+def test_reasons_are_counted_in_their_order():
     assert mixing.count_reasons(["too_long", "malformed", "too_long"]) == {"malformed": 1, "too_long": 2}
 
 
 def test_a_source_of_which_nothing_is_left_is_an_error_with_its_counts():
-    kept = problem_item(QUESTION)
-    lost = [(chat_item("Hi", "Hello."), "too_long"), (chat_item("Oh", "Yes."), "malformed")]
+    lost = [("chat/talk:1", "too_long"), ("chat/talk:2", "malformed")]
     with pytest.raises(UserError, match=r"chat/talk: all 2 rows .* \(malformed 1, too_long 1\)"):
-        mixing.check_kept([kept], lost)
-    mixing.check_kept([kept, chat_item("So", "Yes.")], lost)
+        mixing.check_kept({"problems/corpus"}, lost)
+    mixing.check_kept({"problems/corpus", "chat/talk"}, lost)
 
 
 def test_evaluation_sets():
@@ -389,50 +377,40 @@ def test_summary_counts_each_source_and_the_share_of_chat():
         Source("chat", "talk", "sharegpt", "MIT", [{}] * 9),
         Source("evaluation", "held-out", "champ", "MIT", [{}] * 2),
     ]
-    items = [problem_item(QUESTION, 1), problem_item(OTHER, 2), problem_item(OTHER, 3), chat_item("Hi", "Hello.")]
+    taken = Counter({"problems/corpus": 3, "chat/talk": 1})
     dropped = [("problems/corpus:3", "exact_duplicate"), ("evaluation/held-out:1", "malformed")]
-    kept = [items[0], items[1], items[3]]
-    assert mixing.summary(sources, items, kept, dropped) == {
+    kept = Counter({"problems/corpus": 2, "chat/talk": 1})
+    assert mixing.summary(sources, taken, kept, dropped) == {
         "sources": {
             "problems/corpus": {"rows": 3, "taken": 3, "kept": 2, "dropped": {"exact_duplicate": 1}},
             "chat/talk": {"rows": 9, "taken": 1, "kept": 1, "dropped": {}},
             "evaluation/held-out": {"rows": 2, "kept": 1, "dropped": {"malformed": 1}},
         },
-        "tasks": {"chat": 1, "problem": 2},
         "dropped": {"malformed": 1, "exact_duplicate": 1},
     }
     chat = {"share_asked": 0.5, "wanted": 3, "taken": 1, "missing": 2, "share_taken": 0.25, "share_kept": 1 / 3}
-    assert mixing.chat_summary(items, kept, 0.5) == chat
+    assert mixing.chat_summary(taken, kept, 0.5) == chat
 
 
 # The split
 
 
-def conversations(count: int, task: str) -> list[Conversation]:
-    messages = (Message(role="user", content="?"), Message(role="assistant", content="!"))
-    return [
-        Conversation(id=f"{task}-{i}-{j}", task=task, messages=messages, source_id=f"{task}-{i}")
-        for i in range(count)
-        for j in range(2)
-    ]
+def names(count: int, kind: str) -> list[str]:
+    return [f"{kind}-{number}" for number in range(count)]
 
 
-def test_no_problem_is_on_both_sides():
-    rows = conversations(100, "problem") + conversations(40, "chat")
-    train, validation = mixing.split(rows, 0.1, seed=1)
-    assert not {row.source_id for row in train} & {row.source_id for row in validation}
-    assert sorted(row.id for row in train + validation) == sorted(row.id for row in rows)
-    assert Counter(row.task for row in validation) == {"problem": 20, "chat": 8}
-    assert [row.id for row in train] == [row.id for row in rows if row in train], "the order changed"
+def test_validation_has_its_share_of_problems_and_of_dialogues():
+    held_out = mixing.held_out(names(40, "chat"), names(100, "problem"), 0.1, seed=1)
+    assert Counter(name.partition("-")[0] for name in held_out) == {"problem": 10, "chat": 4}
 
 
 def test_split_goes_by_the_seed_and_not_by_the_order():
-    rows = conversations(100, "problem")
-    held_out = {row.id for row in mixing.split(rows, 0.1, seed=1)[1]}
-    assert held_out == {row.id for row in mixing.split(rows[::-1], 0.1, seed=1)[1]}
-    assert held_out != {row.id for row in mixing.split(rows, 0.1, seed=2)[1]}
+    problems = names(100, "problem")
+    held_out = mixing.held_out([], problems, 0.1, seed=1)
+    assert held_out == mixing.held_out([], problems[::-1], 0.1, seed=1)
+    assert held_out != mixing.held_out([], problems, 0.1, seed=2)
 
 
 def test_a_small_corpus_has_a_validation_row_and_a_single_problem_stays_in_training():
-    assert len(mixing.split(conversations(3, "problem"), 0.1, seed=1)[1]) == 2
-    assert mixing.split(conversations(1, "problem"), 0.1, seed=1)[1] == []
+    assert len(mixing.held_out([], names(3, "problem"), 0.1, seed=1)) == 1
+    assert mixing.held_out([], names(1, "problem"), 0.1, seed=1) == set()

@@ -6,17 +6,17 @@ Pure: rows in, records out. Every draw comes from a seed, and what is dropped ke
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 from pydantic import ValidationError
 
 from questions_gen.answers import boxed, split_thinking
 from questions_gen.errors import UserError
-from questions_gen.problem import Index, near_duplicates, ngrams, normalise, problem_id, words
+from questions_gen.problem import Index, ngrams, normalise, problem_id, words
 from questions_gen.prompts import problem_messages, problem_target, solve_messages, written_problem
 from questions_gen.schema import Conversation, Message, Problem, Task
 from questions_gen.topics import classify_topic
@@ -194,6 +194,46 @@ def read_evaluation(sources: Sequence[Source]) -> tuple[list[Problem], list[tupl
 # The mixture
 
 
+@dataclass(frozen=True)
+class Mixture(Sequence[Item]):
+    """Items that are made of their raw rows when they are asked for."""
+
+    sources: tuple[Source, ...]
+    owners: np.ndarray
+    numbers: np.ndarray
+    """Of each item the place of its source, and the line of its row, from 0."""
+    tasks: Sequence[Task]
+
+    def __len__(self) -> int:
+        return len(self.owners)
+
+    def taken(self) -> Counter[str]:
+        """How many items are of each source, by its address."""
+        counts = np.bincount(self.owners, minlength=len(self.sources)).tolist()
+        return Counter({source.address: count for source, count in zip(self.sources, counts, strict=True)})
+
+    def sizes(self) -> np.ndarray:
+        """Bytes of each item's raw line (int64); of sources that are files."""
+        sizes = np.zeros(len(self), dtype=np.int64)
+        for place, source in enumerate(self.sources):
+            own = self.owners == place
+            sizes[own] = source.rows.sizes[self.numbers[own]]
+        return sizes
+
+    @overload
+    def __getitem__(self, place: int) -> Item: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Item]: ...
+    def __getitem__(self, place: int | slice) -> Item | list[Item]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        source, number, task = self.sources[self.owners[place]], int(self.numbers[place]), self.tasks[place]
+        row = source.rows[number]
+        if task == "chat":
+            return _chat_item(source, number + 1, row)
+        return _problem_item(source, number + 1, row, task)
+
+
 def mixture(
     problems: Sequence[Source],
     chat: Sequence[Source],
@@ -202,15 +242,24 @@ def mixture(
     chat_share: float,
     chat_seed: int,
     seed: int,
-) -> list[Item]:
+) -> Mixture:
     """One item a row of problems, and the dialogues that the rule asks for, shuffled; nothing is dropped yet."""
-    rows = [(source, number, row) for source in problems for number, row in enumerate(source.rows, 1)]
-    drawn = draw_tasks(len(rows), tasks, seed)
-    items = [_problem_item(source, number, row, task) for (source, number, row), task in zip(rows, drawn, strict=True)]
-    dialogues = [(source, number, row) for source in chat for number, row in enumerate(source.rows, 1)]
+    rows, dialogues = _places(problems, 0), _places(chat, len(problems))
     wanted = dialogues_wanted(len(rows), chat_share)
-    items += [_chat_item(*dialogues[place]) for place in sample(len(dialogues), wanted, chat_seed)]
-    return [items[place] for place in np.random.default_rng(seed).permutation(len(items))]
+    dialogues = dialogues[sample(len(dialogues), wanted, chat_seed)]
+    everything = np.concatenate([rows, dialogues])
+    drawn = [*draw_tasks(len(rows), tasks, seed), *["chat"] * len(dialogues)]
+    order = np.random.default_rng(seed).permutation(len(everything))
+    owners, numbers = everything[order].T
+    return Mixture((*problems, *chat), owners, numbers, [drawn[place] for place in order])
+
+
+def _places(sources: Sequence[Source], first: int) -> np.ndarray:
+    """int64 of shape (rows, 2): the place of the source, counted from `first`, and the line, of every row."""
+    counts = [len(source.rows) for source in sources]
+    owners = np.repeat(np.arange(first, first + len(sources)), counts)
+    numbers = np.concatenate([np.arange(count) for count in counts]) if counts else owners
+    return np.stack([owners, numbers], axis=1)
 
 
 def dialogues_wanted(problems: int, share: float) -> int:
@@ -275,84 +324,42 @@ def _chat_item(source: Source, number: int, row: Mapping[str, Any]) -> Item:
     return Item(name, source.address, Conversation(id=f"chat-{key}", task="chat", messages=messages, source_id=key))
 
 
-# Drops: what stays, and the reason of what doesn't
-
-
-def choose(
-    items: Sequence[Item],
-    evaluation: Sequence[Problem],
-    *,
-    near: float,
-    ngram: int,
-    max_tokens: int,
-    lengths: Callable[[Sequence[Conversation]], Sequence[int]],
-) -> tuple[list[Item], list[tuple[Item, Reason]]]:
-    """Drop what can't be trained on, one reason after the other; duplicates last, of what is left.
-
-    `lengths` counts tokens. Raises UserError for a source of which nothing is left.
-    """
-    kept, dropped = sieve(items, unusable(items))
-    kept, more = sieve(kept, contaminated(kept, evaluation, ngram, near))
-    dropped += more
-    kept, more = sieve(kept, too_long(kept, lengths([item.conversation for item in kept]), max_tokens))
-    dropped += more
-    kept, more = sieve(kept, duplicates(kept, near))
-    dropped += more
-    check_kept(kept, dropped)
-    return kept, dropped
+# Drops: the reason of what doesn't stay
 
 
 def unusable(items: Sequence[Item]) -> list[Reason | None]:
     return [item.content if not isinstance(item.content, Conversation) else None for item in items]
 
 
-def contaminated(items: Sequence[Item], evaluation: Sequence[Problem], n: int, limit: float) -> list[Reason | None]:
-    """`n` words in a row, or a similarity of at least `limit`, shared with an evaluation problem.
+class Contamination:
+    """What no row may share with the problems of the evaluation sets."""
 
-    Looks at the statement of a problem, and at every turn of a dialogue.
-    """
-    statements = [problem.statement for problem in evaluation]
-    known = {gram for statement in statements for gram in ngrams(words(statement), n)}
-    index = Index()
-    index.add(statements)
-    found = [_share_words(item, known, n) or _is_near(item, index, limit) for item in items]
-    return ["contaminated" if hit else None for hit in found]
+    def __init__(self, evaluation: Sequence[Problem], n: int, limit: float) -> None:
+        """`n` words in a row, or a similarity of at least `limit`."""
+        statements = [problem.statement for problem in evaluation]
+        self._n, self._limit = n, limit
+        self._known = {gram for statement in statements for gram in ngrams(words(statement), n)}
+        self._index = Index()
+        self._index.add(statements)
 
+    def reasons(self, items: Sequence[Item]) -> list[Reason | None]:
+        """Looks at the statement of a problem, and at every turn of a dialogue."""
+        return ["contaminated" if self._shares_words(item) or self._is_near(item) else None for item in items]
 
-def _share_words(item: Item, known: set[tuple[str, ...]], n: int) -> bool:
-    texts = [item.problem.statement] if item.problem else [message.content for message in item.conversation.messages]
-    return any(not known.isdisjoint(ngrams(words(text), n)) for text in texts)
+    def _shares_words(self, item: Item) -> bool:
+        turns = item.conversation.messages
+        texts = [item.problem.statement] if item.problem else [message.content for message in turns]
+        return any(not self._known.isdisjoint(ngrams(words(text), self._n)) for text in texts)
 
-
-def _is_near(item: Item, index: Index, limit: float) -> bool:
-    asked = [message.content for message in item.conversation.messages if message.role == "user"]
-    similarities, positions = index.nearest([item.problem.statement] if item.problem else asked)
-    return bool(np.any((similarities >= limit) & (positions >= 0)))
-
-
-def too_long(items: Sequence[Item], lengths: Sequence[int], limit: int) -> list[Reason | None]:
-    return ["too_long" if length > limit else None for _, length in zip(items, lengths, strict=True)]
+    def _is_near(self, item: Item) -> bool:
+        asked = [message.content for message in item.conversation.messages if message.role == "user"]
+        similarities, positions = self._index.nearest([item.problem.statement] if item.problem else asked)
+        return bool(np.any((similarities >= self._limit) & (positions >= 0)))
 
 
-def duplicates(items: Sequence[Item], limit: float) -> list[Reason | None]:
-    """Statements and dialogues that an earlier item has already; the first one stays."""
-    seen: set[str] = set()
-    reasons: list[Reason | None] = []
-    for item in items:
-        key = normalise(item.problem.statement) if item.problem else item.conversation.source_id
-        reasons.append("exact_duplicate" if key in seen else None)
-        seen.add(key)
-    places = [i for i, item in enumerate(items) if item.problem and reasons[i] is None]
-    near = near_duplicates([items[i].problem.statement for i in places], limit)
-    for place, earlier in zip(places, near, strict=True):
-        reasons[place] = None if earlier is None else "near_duplicate"
-    return reasons
-
-
-def sieve(items: Sequence[Item], reasons: Sequence[Reason | None]) -> tuple[list[Item], list[tuple[Item, Reason]]]:
-    """Part what stays from what is dropped."""
-    pairs = list(zip(items, reasons, strict=True))
-    return [item for item, reason in pairs if not reason], [(item, reason) for item, reason in pairs if reason]
+def identity(item: Item) -> str:
+    """Equal for two items of which the second is an exact duplicate."""
+    return normalise(item.problem.statement) if item.problem else item.conversation.source_id
 
 
 def count_reasons(reasons: Iterable[Reason]) -> dict[str, int]:
@@ -361,63 +368,64 @@ def count_reasons(reasons: Iterable[Reason]) -> dict[str, int]:
     return {reason: counts[reason] for reason in REASONS if counts[reason]}
 
 
-def check_kept(kept: Sequence[Item], dropped: Sequence[tuple[Item, Reason]]) -> None:
-    """Raises UserError for a source of which nothing is left, with the counts."""
-    left = {item.source for item in kept}
-    for name in sorted({item.source for item, _ in dropped} - left):
-        raise _nothing_left(name, [reason for item, reason in dropped if item.source == name])
+def address(name: str) -> str:
+    """The address of the source of an item, by its id."""
+    return name.rpartition(":")[0]
 
 
-def _nothing_left(address: str, reasons: Sequence[Reason]) -> UserError:
+def check_kept(kept: Collection[str], dropped: Sequence[tuple[str, Reason]]) -> None:
+    """`kept`: addresses of the sources of what is left; `dropped`: ids with their reasons.
+
+    Raises UserError for a source of which nothing is left, with the counts.
+    """
+    for name in sorted({address(item) for item, _ in dropped} - set(kept)):
+        raise _nothing_left(name, [reason for item, reason in dropped if address(item) == name])
+
+
+def _nothing_left(source: str, reasons: Sequence[Reason]) -> UserError:
     told = ", ".join(f"{reason} {count}" for reason, count in count_reasons(reasons).items())
     return UserError(
-        f"the source {address}: all {len(reasons)} rows taken from it were dropped ({told}); "
+        f"the source {source}: all {len(reasons)} rows taken from it were dropped ({told}); "
         "check its schema in the section fetch and the limits in the section mix, or remove it there"
     )
 
 
 def summary(
-    sources: Sequence[Source], items: Sequence[Item], kept: Sequence[Item], dropped: Sequence[tuple[str, Reason]]
+    sources: Sequence[Source], taken: Mapping[str, int], kept: Mapping[str, int], dropped: Sequence[tuple[str, Reason]]
 ) -> dict[str, Any]:
-    """Counts of rows: of each source, and of each task; `dropped` are ids with their reasons."""
-    taken, left = Counter(item.source for item in items), Counter(item.source for item in kept)
+    """Counts of each source's rows, and of the reasons; `taken` and `kept` count by address, `dropped` are ids."""
     counts: dict[str, Any] = {}
     for source in sources:
-        reasons = [reason for name, reason in dropped if name.rpartition(":")[0] == source.address]
+        reasons = [reason for name, reason in dropped if address(name) == source.address]
         rows = {"rows": len(source.rows), "dropped": count_reasons(reasons)}
         if source.group == "evaluation":
             counts[source.address] = {**rows, "kept": len(source.rows) - len(reasons)}
         else:
-            counts[source.address] = {**rows, "taken": taken[source.address], "kept": left[source.address]}
-    tasks = Counter(item.conversation.task for item in kept)
-    reasons = count_reasons(reason for _, reason in dropped)
-    return {"sources": counts, "tasks": dict(sorted(tasks.items())), "dropped": reasons}
+            counts[source.address] = {**rows, "taken": taken[source.address], "kept": kept[source.address]}
+    return {"sources": counts, "dropped": count_reasons(reason for _, reason in dropped)}
 
 
-def chat_summary(items: Sequence[Item], kept: Sequence[Item], share: float) -> dict[str, float]:
+def chat_summary(taken: Mapping[str, int], kept: Mapping[str, int], share: float) -> dict[str, float]:
     """The share of dialogues asked for and reached, and how many dialogues were missing for it."""
-    taken, left = (sum(item.source.startswith("chat/") for item in listed) for listed in (items, kept))
-    wanted = dialogues_wanted(len(items) - taken, share)
-    reached = {"share_taken": taken / len(items), "share_kept": left / len(kept)}
-    return {"share_asked": share, "wanted": wanted, "taken": taken, "missing": wanted - taken, **reached}
+    chosen, left = (
+        sum(count for source, count in counts.items() if source.startswith("chat/")) for counts in (taken, kept)
+    )
+    total = sum(taken.values())
+    wanted = dialogues_wanted(total - chosen, share)
+    reached = {"share_taken": chosen / total, "share_kept": left / sum(kept.values())}
+    return {"share_asked": share, "wanted": wanted, "taken": chosen, "missing": wanted - chosen, **reached}
 
 
 # The split
 
 
-def split(
-    conversations: Sequence[Conversation], share: float, seed: int
-) -> tuple[list[Conversation], list[Conversation]]:
-    """(train, validation): `share` of the problems and of the dialogues, at least one of each, go to validation.
+def held_out(chat: Iterable[str], problems: Iterable[str], share: float, seed: int) -> set[str]:
+    """Source ids that go to validation: `share` of those of dialogues and of problems, at least one of each.
 
     It goes by a hash of the source id, so that all conversations of one problem are on one side, and so that
     more data moves few of them.
     """
-    chat = {conversation.source_id for conversation in conversations if conversation.task == "chat"}
-    other = {conversation.source_id for conversation in conversations} - chat
-    held_out = _lowest(chat, share, seed) | _lowest(other, share, seed)
-    train = [conversation for conversation in conversations if conversation.source_id not in held_out]
-    return train, [conversation for conversation in conversations if conversation.source_id in held_out]
+    return _lowest(set(chat), share, seed) | _lowest(set(problems), share, seed)
 
 
 def _lowest(ids: set[str], share: float, seed: int) -> set[str]:

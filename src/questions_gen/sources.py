@@ -24,6 +24,8 @@ from questions_gen.champ import champ_rows
 from questions_gen.errors import UserError
 from questions_gen.params import Count, Name, Section
 
+BATCH = 1_000
+"""Rows of a parquet file that are in memory at once."""
 ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet")
 
 
@@ -285,7 +287,7 @@ def _parquet_rows(path: Path) -> Iterator[dict]:
 
     try:
         with ParquetFile(path) as table:
-            for batch in table.iter_batches():
+            for batch in table.iter_batches(BATCH):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(f"a damaged or truncated parquet file ({str(error).splitlines()[0]})") from None

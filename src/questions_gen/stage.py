@@ -30,7 +30,7 @@ CHECKED = Path("data/checked/params.txt")
 """Written by the stage `check`; every other stage depends on it."""
 
 VERSIONED = (
-    "accelerate", "bitsandbytes", "datasets", "gguf", "openai", "peft", "pylatexenc", "scikit-learn",
+    "accelerate", "bitsandbytes", "datasets", "datasketch", "gguf", "openai", "peft", "pylatexenc", "scikit-learn",
     "tokenizers", "torch", "transformers", "trl", "unsloth", "unsloth_zoo", "vllm", "xllamacpp",
 )  # fmt: skip
 """Libraries whose release can change a stage's outputs: part of the input hash."""
@@ -110,6 +110,14 @@ class TrackingRun(Section):
     """An MLflow server; null is a SQLite file in the main checkout."""
 
 
+class DataRun(Section):
+    """How mix works through its rows."""
+
+    processes: Count
+    memory: Positive
+    """GiB that all its processes hold together, at most. Rows that need more are refused before the work."""
+
+
 class PublishRun(Section):
     """What `questions-gen publish` sends to the Hugging Face Hub."""
 
@@ -128,6 +136,7 @@ class PublishRun(Section):
 class RunParams(Section):
     """How a run is carried out: nothing here changes a result, and no stage is rerun for it."""
 
+    data: DataRun
     teacher: TeacherRun
     rollouts: RolloutsRun
     launch: LaunchRun

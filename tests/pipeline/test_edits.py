@@ -119,7 +119,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("edits") / "checkout"
     for name in ("stages", "src"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("dvc.yaml", "params.yaml", "data/sources/dialogues.jsonl"):
+    for name in ("dvc.yaml", "params.yaml", "data/sources/dialogues.jsonl", "data/reviews/reviews.jsonl"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, root / name)
     (root / "stages/__main__.py").write_text(LAUNCHER)

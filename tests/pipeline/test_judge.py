@@ -4,13 +4,13 @@ from pathlib import Path
 
 from questions_gen import files
 from questions_gen.answers import parse_completion
+from questions_gen.params import load_params
 from questions_gen.schema import Evaluated, Message, Prompt, Verdict
-from questions_gen.stage import Context, Log, NoTracker, RolloutsRun, RunParams, TeacherRun, TrackingRun
+from questions_gen.stage import Context, Log, NoTracker, RunParams, TeacherRun, TrackingRun
 from stages import judge
+from tests.conftest import ROOT
 from tests.fake_teacher import UNLIMITED, FakeTeacher
 from tests.pipeline.test_teach import PARAMS, contents
-
-NO_ENGINE = RolloutsRun(server=None, gpu_memory=0.5)
 
 
 def row(name: str, text: str, *, test: str = "new", thinking: bool = False) -> Evaluated:
@@ -25,7 +25,8 @@ def row(name: str, text: str, *, test: str = "new", thinking: bool = False) -> E
 def run_judge(home: Path, base_url: str | None, texts: list[str], mode: str = "record", out: str = "judgement") -> Log:
     files.write_rows(home / "evaluation/rows.jsonl", [row(f"c{n}", text) for n, text in enumerate(texts)])
     server = TeacherRun(mode=mode, base_url=base_url, key_variable="NONE", concurrency=4, timeout=5.0, **UNLIMITED)
-    run = RunParams(teacher=server, rollouts=NO_ENGINE, tracking=TrackingRun(enabled=False, uri=None))
+    given = load_params({"run": RunParams}, ROOT / "params.yaml")["run"]
+    run = given.model_copy(update={"teacher": server, "tracking": TrackingRun(enabled=False, uri=None)})
     return judge.work(
         Context(run, NoTracker(), home / "checkpoints", home),
         teacher=PARAMS,

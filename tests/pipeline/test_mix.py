@@ -2,17 +2,24 @@
 
 import json
 import random
+import sys
+import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from questions_gen import files, mixing, params
+from benchmarks.mix import measure, shape
+from benchmarks.real_schemas import write_raw as write_real_rows
+from questions_gen import files, mixing, params, sifting
+from questions_gen.duplicates import EXACT_UP_TO
 from questions_gen.errors import UserError
 from questions_gen.schema import Conversation, Problem
-from questions_gen.stage import Context, NoTracker
+from questions_gen.stage import Context, DataRun, NoTracker
 from questions_gen.training.lengths import token_lengths
 from stages import mix
+from tests.conftest import ROOT
 
 VALUES = {
     "tasks": {"problem": 0.75, "solve": 0.25},
@@ -94,10 +101,11 @@ def base(tmp_path_factory) -> Path:
     return folder
 
 
-def run(folder: Path, base: Path, raw: Path, seed: int = 3407, **values):
+def run(folder: Path, base: Path, raw: Path, seed: int = 3407, processes: int = 1, memory: float = 3.0, **values):
     """(folder with the outputs, log) of the stage."""
     parsed = params.parse_params({"mix": {**VALUES, **values}, "seed": seed}, mix.STAGE.params)
-    context = Context(run=None, tracker=NoTracker(), checkpoints=folder, home=folder)
+    settings = SimpleNamespace(data=DataRun(processes=processes, memory=memory))
+    context = Context(run=settings, tracker=NoTracker(), checkpoints=folder, home=folder)
     return folder, mix.work(context, **parsed, raw=raw, base=base, mixed=folder)
 
 
@@ -231,3 +239,61 @@ def test_qwen3_template_keeps_statement_and_thinking():
         answered = rendered[0].rpartition("<|im_start|>assistant\n")[2]
         assert answered.rpartition("</think>")[2].strip() == f"{expected}<|im_end|>"
         assert ("Hm." in answered) == (task == "solve")
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("processes", "signed"), [(1, False), (2, False), (2, True)], ids=["batches", "processes", "signatures"]
+)
+def test_batches_processes_and_signatures_change_no_byte(result, tmp_path, base, monkeypatch, processes, signed):
+    monkeypatch.setattr(sifting, "LARGEST_BATCH", 8_000)
+    monkeypatch.setattr(mix, "EXACT_UP_TO", 10 if signed else EXACT_UP_TO)
+    folder, log = run(tmp_path / "mixed", base, write_raw(tmp_path / "raw"), processes=processes, memory=2.5)
+    assert files.digest(folder) == files.digest(result[0])
+    assert log == result[1]
+    assert {path.name for path in tmp_path.iterdir()} == {"mixed", "raw"}, "the spool was left behind"
+
+
+def test_rows_that_need_more_memory_are_refused_before_the_work(tmp_path, base):
+    with pytest.raises(UserError, match=r"run\.data\.memory: 1\.0 GiB, but mixing 88 rows with 2 processes needs 1\.6"):
+        run(tmp_path / "mixed", base, write_raw(tmp_path / "raw"), processes=2, memory=1.0)
+
+
+def test_a_batch_is_never_larger_than_asked_for_unless_it_is_one_row(tmp_path):
+    raw = write_raw(tmp_path / "raw")
+    mixture = mixing.mixture(
+        mix.read_sources(raw, "problems"), [], tasks=VALUES["tasks"], chat_share=0.0, chat_seed=1, seed=1
+    )
+    sizes = mixture.sizes()
+    cut = list(sifting.batches(mixture, 2_000))
+    assert [place for batch in cut for place in batch] == list(range(66))
+    assert all(sum(sizes[place] for place in batch) <= 2_000 or len(batch) == 1 for batch in cut)
+    assert any(sizes[batch.start] > 2_000 for batch in cut), "the row of 600 words"
+
+
+def test_ten_times_the_rows_take_at_most_twelve_times_the_time(tmp_path, base, monkeypatch):
+    """In CPU seconds, so that what runs beside it doesn't matter; with signatures, as for millions of rows."""
+    monkeypatch.setattr(mix, "EXACT_UP_TO", 10)
+    seconds = {}
+    for rows in (500, 1_000, 10_000):  # the first warms up
+        raw = write_real_rows(tmp_path / f"raw-{rows}", *shape(rows))
+        start = time.process_time()
+        _, log = run(tmp_path / f"mixed-{rows}", base, raw, contamination_ngram=13)
+        seconds[rows] = time.process_time() - start
+        assert log.metrics["rows"]["mixed"] == shape(rows)[0] + mixing.dialogues_wanted(shape(rows)[0], 0.25)
+    assert seconds[10_000] <= 12 * seconds[1_000]
+    dropped = log.metrics["dropped"]
+    assert dropped["near_duplicate"] > 10
+    assert dropped["exact_duplicate"] > 2
+
+
+def test_memory_stays_within_the_param(tmp_path, base):
+    """A process of its own, with two more, and at least two batches for each of them."""
+    raw = write_real_rows(tmp_path / "raw", *shape(15_000))
+    options = {"--base": base, "--memory": 2.0, "--processes": 2, "--profile": ROOT / "conf/qwen3-14b.yaml"}
+    listed = [str(value) for pair in options.items() for value in pair]
+    work = [sys.executable, "-m", "benchmarks.mix", *listed, "--work", str(raw), str(tmp_path / "mixed")]
+    assert measure(work).peak <= 2.0
+    assert files.read_json(tmp_path / "log.json")["rows"]["mixed"] == 2_422 + 807

@@ -13,11 +13,12 @@ from scipy.stats import spearmanr
 from questions_gen import files, prompts
 from questions_gen.answers import parse_completion, split_answer
 from questions_gen.errors import UserError
+from questions_gen.params import load_params
 from questions_gen.schema import Conversation, Preference, Prompt
-from questions_gen.stage import Context, Log, NoTracker, RolloutsRun, RunParams, TeacherRun, TrackingRun
+from questions_gen.stage import Context, Log, NoTracker, RunParams, TeacherRun, TrackingRun
 from questions_gen.teacher.prompts import TeacherParams
 from stages import teach
-from tests.conftest import write_tiny_mixed
+from tests.conftest import ROOT, write_tiny_mixed
 from tests.fake_teacher import UNLIMITED, FakeTeacher, asks_for_evaluation, good_answer
 from tests.rewards.judges import PARAMS as REWARDS
 
@@ -34,8 +35,6 @@ PARAMS = TeacherParams(
 )
 TEACH = teach.TeachParams(variations_every=3, margin=0.02, compare=False)
 COUNT = 6
-
-NO_ENGINE = RolloutsRun(server=None, gpu_memory=0.5)
 
 
 def write_proposals(folder: Path, *, texts: dict[int, str] | None = None) -> Path:
@@ -62,7 +61,8 @@ def run_teach(
     **proposals: object,
 ) -> Log:
     server = TeacherRun(mode=mode, base_url=base_url, key_variable="NONE", concurrency=4, timeout=5.0, **UNLIMITED)
-    run = RunParams(teacher=server, rollouts=NO_ENGINE, tracking=TrackingRun(enabled=False, uri=None))
+    given = load_params({"run": RunParams}, ROOT / "params.yaml")["run"]
+    run = given.model_copy(update={"teacher": server, "tracking": TrackingRun(enabled=False, uri=None)})
     context = Context(run, NoTracker(), home / "checkpoints", home)
     write_tiny_mixed(home / "mixed")
     return teach.work(

@@ -10,14 +10,23 @@ BATCH = 512
 """Conversations tokenized at a time: enough for all cores, little memory."""
 
 
+class TokenCounter:
+    """Tokens of conversations, template and answer included."""
+
+    def __init__(self, base: Path) -> None:
+        self._tokenizer = load_tokenizer(base)
+
+    def __call__(self, turns: Sequence[list[dict[str, str]]]) -> list[int]:
+        """Of each conversation, a list of {role, content}, in the order given."""
+        lengths: list[int] = []
+        for start in range(0, len(turns), BATCH):
+            texts = self._tokenizer.apply_chat_template(turns[start : start + BATCH], tokenize=False)
+            encoded = self._tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
+            lengths += [len(tokens) for tokens in encoded["input_ids"]]
+        return lengths
+
+
 def token_lengths(base: Path, conversations: Sequence[Conversation]) -> list[int]:
-    """Tokens of each conversation, template and answer included, in the order given."""
-    tokenizer = load_tokenizer(base)
-    lengths: list[int] = []
-    for start in range(0, len(conversations), BATCH):
-        batch = conversations[start : start + BATCH]
-        turns = [[message.model_dump() for message in conversation.messages] for conversation in batch]
-        texts = tokenizer.apply_chat_template(turns, tokenize=False)
-        encoded = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)
-        lengths += [len(tokens) for tokens in encoded["input_ids"]]
-    return lengths
+    """Tokens of each conversation, in the order given."""
+    count = TokenCounter(base)
+    return count([[message.model_dump() for message in conversation.messages] for conversation in conversations])
