@@ -7,20 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from questions_gen import files
 from questions_gen.errors import UserError
-from questions_gen.params import Section
+from questions_gen.params import Section, load_yaml
 from questions_gen.stage import CHECKED, Context, Log, Stage, run
 
-RUN = """
-run:
-  teacher: {mode: record, base_url: null, key_variable: KEY, concurrency: 1, timeout: 1.0, requests_per_minute: null,
-    tokens_per_minute: null, budget: {requests: null, tokens: null, cost: null}, prices: null}
-  rollouts: {server: null, gpu_memory: 0.45}
-  tracking: {enabled: false, uri: null}
-  publish: {namespace: null, model: toy, private: true, stages: [distill], artifacts: [adapter], token_variable: TOKEN}
-"""
+from .conftest import ROOT
+
+RUN = yaml.safe_dump({"run": load_yaml(ROOT / "params.yaml")["run"]})
 
 
 class ToyParams(Section):
