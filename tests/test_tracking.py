@@ -75,6 +75,9 @@ def test_a_plan_finds_what_the_last_run_with_its_params_took(tracked):
     assert last_run(tracked.home, None, "grpo", {"seed": "7"}, "peak_rss_gib") is None, "it failed"
     assert last_run(tracked.home, None, "distill", {"seed": "7"}, "peak_cuda_gib") is None, "it used no card"
     assert last_run(tracked.home / "elsewhere", None, "distill", {"seed": "7"}, "peak_rss_gib") is None, "no database"
+    with pytest.raises(UserError, match="run.tracking.uri: its runs can't be read") as refused:
+        last_run(tracked.home, "http://name:secret@127.0.0.1:9", "distill", {"seed": "7"}, "peak_rss_gib")
+    assert "secret" not in str(refused.value)
 
 
 def test_what_a_stage_takes_of_the_machine_is_sampled_while_it_works(tracked):

@@ -15,8 +15,7 @@
     questions-gen track sync
 
 Exit codes: 0 fine · 1 done, but a gate is closed, too little was accepted, stored answers are damaged, or a plan does
-not fit · 2 bad input,
-which the error names. docs/commands.md has more.
+not fit · 2 bad input, which the error names. docs/commands.md has more.
 """
 
 import typer

@@ -264,7 +264,10 @@ def _show_runs(runs: dict[str, dict[str, Any]]) -> None:
             f"{run['measured_seconds'] / 3600:.2f} h"
         )
     if not runs:
-        typer.echo("No run with these params was tracked here, so the estimates' error isn't known: docs/planning.md")
+        typer.echo(
+            "No run with these params was tracked here, so these estimates' error isn't known; those that were "
+            "measured are within 20%: docs/planning.md"
+        )
 
 
 def _show_teacher(values: dict[str, Any], asked: "dict[str, Plan]") -> None:
