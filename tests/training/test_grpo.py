@@ -34,6 +34,7 @@ class Favour:
     """A judge that likes short completions, so that a random model has something to learn."""
 
     weights = WEIGHTS
+    language = "en"
 
     def judge(self, completions, prompts, weights=None) -> list[Verdict]:
         lengths = [len(completion.text) for completion in completions]
