@@ -13,7 +13,7 @@ from questions_gen.training.backend import LoraParams, ModelParams, load_model
 from questions_gen.training.coordinated import conversations
 from questions_gen.training.dpo import preference_trainer
 from questions_gen.training.generate import SamplingParams, template_arguments
-from questions_gen.training.sft import SupervisedParams, supervised_trainer
+from questions_gen.training.sft import SupervisedParams, supervised_trainer, training_order
 
 from .. import qwen
 from ..conftest import ROOT
@@ -117,14 +117,22 @@ def test_a_template_without_thinking_refuses_it(tiny_base: Path) -> None:
         template_arguments(tokenizer, SamplingParams(**wanted, thinking=True))
 
 
+def one_pass(setting: dict[str, Any], rows: int) -> SupervisedParams:
+    """A training that takes each of `rows` rows once."""
+    return setting["sft"].model_copy(update={"steps": rows, "batch_size": 1, "accumulation": 1})
+
+
 def test_the_loss_is_on_the_answer_of_every_task_and_no_problem_is_lost(
     qwen_tokenizer: Any, setting: dict[str, Any]
 ) -> None:
     model = load_model(setting["model"], setting["base"], lora=setting["lora"])
+    once = one_pass(setting, len(ROWS))
     trainer = supervised_trainer(
-        setting["sft"], setting["model"], 1, model, qwen_tokenizer, list(ROWS.values()), output=setting["output"]
+        once, setting["model"], 1, model, qwen_tokenizer, list(ROWS.values()), output=setting["output"]
     )
-    for (task, conversation), row in zip(ROWS.items(), trainer.train_dataset, strict=True):
+    for (task, conversation), row in zip(
+        training_order(once, list(ROWS.items()), 1), trainer.train_dataset, strict=True
+    ):
         before, answer = learned(row["labels"], row["input_ids"])
         target = conversation.messages[-1].content
         assert qwen_tokenizer.decode(answer) == f"{target}<|im_end|>\n", task
@@ -146,12 +154,13 @@ def test_both_answers_of_a_pair_follow_the_same_prompt(qwen_tokenizer: Any, sett
         for name, rejected in (("plain", "What is $1$?"), ("thought", "<think>\nHm.\n</think>\n\nWhat is $1$?"))
     ]
     model = load_model(setting["model"], setting["base"], lora=setting["lora"])
-    trainer = preference_trainer(
-        setting["sft"], 0.1, setting["model"], 1, model, qwen_tokenizer, pairs, output=setting["output"]
-    )
+    once = one_pass(setting, len(pairs))
+    trainer = preference_trainer(once, 0.1, setting["model"], 1, model, qwen_tokenizer, pairs, output=setting["output"])
     empty = "<think>\n\n</think>\n\n"
     expected = [("plain", empty, "", "What is $1$?"), ("thought", "", empty, pairs[1].rejected)]
-    for (name, opened, filled, rejected), row in zip(expected, trainer.train_dataset, strict=True):
+    for (name, opened, filled, rejected), row in zip(
+        training_order(once, expected, 1), trainer.train_dataset, strict=True
+    ):
         decoded = {key: qwen_tokenizer.decode(row[f"{key}_ids"]) for key in ("prompt", "chosen", "rejected")}
         prompt = f"<|im_start|>user\n{asked[0].content}<|im_end|>\n<|im_start|>assistant\n{opened}"
         assert decoded == {
