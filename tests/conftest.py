@@ -1,6 +1,7 @@
 """A tiny random model and a tiny corpus, so that training is tested for real in seconds."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,6 +65,11 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny") / "base"
     write_tiny_base(folder)
     return folder
+
+
+def take_ctrl_c() -> None:
+    """For Popen's preexec_fn: a shell's background jobs, and so their children, ignore the signal."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def tiny_problems(count: int) -> list[Problem]:

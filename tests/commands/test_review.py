@@ -17,6 +17,7 @@ from questions_gen import cli, files
 from questions_gen.commands.review_page import ReviewServer
 from questions_gen.reviews import REVIEWS, items, read_reviews
 from tests.commands.evaluations import evaluated, write_evaluation
+from tests.conftest import take_ctrl_c
 
 HOSTILE = 'Find $x$.</main><script>alert(1)</script><img src=x onerror="alert(2)">\x00\x1b[2J ${nonce} $body'
 
@@ -139,7 +140,9 @@ def test_the_command_prints_its_address_and_ends_with_ctrl_c(tmp_path):
     write_evaluation(tmp_path, "grpo", ["Find $x$.", "Find $z$."])
     command = [sys.executable, "-c", "from questions_gen.cli import app; app()", "review", "--reviewer", "ann"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=take_ctrl_c
+    ) as process:
         said = process.stdout.readline()
         assert said.startswith("3 problems, 0 rated by ann: http://127.0.0.1:")
         port = int(said.rstrip("/\n").rpartition(":")[2])

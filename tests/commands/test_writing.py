@@ -28,7 +28,7 @@ from questions_gen.rewards import difficulty
 from questions_gen.schema import Prompt
 from questions_gen.training.gguf_export import write_gguf
 from tests.commands.learned import CHAT, CONCEPTS, HINT_TEXT, PROBLEMS, TOPIC, learn
-from tests.conftest import ROOT, TINY, tiny_problems, write_tiny_mixed
+from tests.conftest import ROOT, TINY, take_ctrl_c, tiny_problems, write_tiny_mixed
 from tests.rewards.judges import labelled
 from tests.training.tiny_models import write_adapter, write_base
 
@@ -302,7 +302,7 @@ def test_serve_answers_the_openai_client_ten_at_once_and_ends_with_ctrl_c(checko
     command = [sys.executable, "-c", "from questions_gen.cli import app; app()", "serve", "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path]), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=take_ctrl_c
     ) as server:
         line = server.stdout.readline()
         base_url = next(word for word in line.split() if word.endswith("/v1"))
