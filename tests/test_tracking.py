@@ -513,3 +513,22 @@ def test_no_stage_runs_the_code_of_tracking(monkeypatch):
         read = {path.as_posix() for path in local_files(script)}
         assert "src/questions_gen/tracking.py" not in read, script
         assert not any(path.startswith("src/questions_gen/mlflow_writer") for path in read), script
+
+
+def test_a_stage_of_one_model_is_linked_under_a_name_that_mlflow_takes(tmp_path, monkeypatch):
+    """`made_by.evaluate@base` is none."""
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    from questions_gen.mlflow_writer import links
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.create_experiment("linked", artifact_location=tmp_path.as_uri())
+    maker, parent, run = (client.create_run(experiment, tags={"input_hash": name}).info.run_id for name in "abc")
+    client.set_terminated(maker)
+    links.write(client, experiment, parent, run, {"evaluate@base": "a"})
+    for target in (parent, run):
+        tags = client.get_run(target).data.tags
+        assert tags["made_by.evaluate/base"] == maker
+        link = f"[{maker[:8]}](#/experiments/{experiment}/runs/{maker})"
+        assert f"| evaluate@base | {link} |" in tags["mlflow.note.content"]

@@ -18,13 +18,13 @@ HEADER = "| stage | made by the run |"
 def write(client: "MlflowClient", experiment: str, parent: str, run: str, hashes: Mapping[str, str]) -> None:
     """For each stage (address → input hash) a tag `made_by.<stage>` on both runs, and a table in their descriptions.
 
-    What a person wrote there stays above it.
+    A tag's name has / for the @ of an address, which MLflow doesn't take. What a person wrote stays above the table.
     """
     makers = {stage: _maker(client, experiment, key) or NOWHERE for stage, key in hashes.items()}
     table = _table(makers, experiment)
     for target in (parent, run):
         for stage, maker in makers.items():
-            client.set_tag(target, f"made_by.{stage}", maker)
+            client.set_tag(target, f"made_by.{stage.replace('@', '/')}", maker)
         words = client.get_run(target).data.tags.get(NOTE, "").split(HEADER)[0].strip()
         client.set_tag(target, NOTE, f"{words}\n\n{table}" if words else table)
 
