@@ -22,9 +22,10 @@ from safetensors.numpy import load_file
 
 from questions_gen import files, launch
 from questions_gen.errors import UserError
-from questions_gen.params import load_yaml
+from questions_gen.params import load_params, load_yaml
 from questions_gen.stage import LaunchRun
-from questions_gen.training.processes import in_order, share_of_batch
+from questions_gen.training.backend import ModelParams, runtime_arguments
+from questions_gen.training.processes import fully_sharded, in_order, share_of_batch
 
 from ..conftest import ROOT
 from ..forked import Forked
@@ -78,6 +79,7 @@ GenerationMixin.generate = generate
 def in_processes(count: int) -> None:
     params = load_yaml(Path("params.yaml"))
     params["run"]["launch"]["processes"] = count
+    params["model"]["gradient_checkpointing"] = count > 1  # changes nothing of what is learned
     params["grpo"] |= {"rounds": 1, "steps": 3, "checkpoint_steps": 1, "learning_rate": 1e-3}
     params["grpo"]["sampling"]["max_new_tokens"] = 100
     Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
@@ -132,28 +134,32 @@ def test_two_processes_train_what_one_does_and_go_on_after_one_was_killed(worksp
     shutil.rmtree(".checkpoints")
 
     in_processes(2)
-    finish("sft")
+    killed_and_resumed("sft")
     adapter = Path("models/sft/adapter_model.safetensors")
     assert 0 < distance(Path("sft-of-one", adapter.name), adapter, None) < TOLERANCE
     Path("models/sft").rename("sft-of-two")
     Path("sft-of-one").rename("models/sft")  # so that both grpo start at the same place
 
-    process = start("grpo")
-    while not list(Path(".checkpoints/grpo").rglob("checkpoint-*/complete.json")):
+    killed_and_resumed("grpo")
+    learned = Path("models/grpo/adapter_model.safetensors")
+    begin = Path("models/sft/adapter_model.safetensors")
+    assert distance(Path("grpo-of-one", learned.name), learned, begin) < TOLERANCE
+    assert len(Path("data/history/rollouts.jsonl").read_text().splitlines()) >= 12, "of both processes"
+
+
+def killed_and_resumed(stage: str) -> None:
+    """Rank 1 dies soon after the first checkpoint; a second run of the stage goes on from there."""
+    process = start(stage)
+    while not list(Path(f".checkpoints/{stage}").rglob("checkpoint-*/complete.json")):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.005)
     time.sleep(random.uniform(0, 0.1))
     next(worker for rank, worker in workers(process) if rank == 1).kill()
     output = process.communicate()[0]
     assert process.returncode != 0
-    assert "error: grpo: a process of the 2 that trained ended badly" in output
-    assert not Path("models/grpo").exists()
-
-    finish("grpo")
-    learned = Path("models/grpo/adapter_model.safetensors")
-    begin = Path("models/sft/adapter_model.safetensors")
-    assert distance(Path("grpo-of-one", learned.name), learned, begin) < TOLERANCE
-    assert len(Path("data/history/rollouts.jsonl").read_text().splitlines()) >= 12, "of both processes"
+    assert f"error: {stage}: a process of the 2 that trained ended badly" in output
+    assert not Path("models", stage).exists()
+    finish(stage)
 
 
 def test_an_update_takes_the_same_rows_in_any_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,3 +224,18 @@ def test_accelerate_reads_each_engine_s_file(engine: str) -> None:
         assert config.fsdp_config["fsdp_version"] == 2
     else:
         assert config.deepspeed_config["zero_stage"] == int(engine[-1])
+
+
+def test_fsdp2_alone_recomputes_activations_without_reentrance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what accelerate's launcher tells the processes that it starts."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
+    assert not fully_sharded()
+    _, *arguments = launch.command(run_params(engine="fsdp2"), 0)
+    parsed, *_ = _validate_launch_command(launch_command_parser().parse_args([*arguments, "-m", "stages", "sft"]))
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", prepare_multi_gpu_env(parsed)["ACCELERATE_USE_FSDP"])
+    assert fully_sharded()
+    fields = runtime_arguments(load_params({"model": ModelParams}, ROOT / "params.yaml")["model"], 1, Path("nowhere"))
+    assert fields["gradient_checkpointing_kwargs"] == {"use_reentrant": False}

@@ -37,7 +37,8 @@ NAMES = sorted(profiles(ROOT / "conf"))
 RUNTIME = {"fp16": False, "max_grad_norm": 1.0, "report_to": [], "logging_steps": 1, "logging_first_step": True,
            "logging_nan_inf_filter": False, "eval_strategy": "no", "save_strategy": "steps", "save_total_limit": 2,
            "dataloader_num_workers": 0, "dataloader_pin_memory": False, "auto_find_batch_size": False,
-           "ddp_backend": None, "ddp_find_unused_parameters": False}  # fmt: skip
+           "ddp_backend": None, "ddp_find_unused_parameters": False,
+           "gradient_checkpointing_kwargs": {"use_reentrant": True}}  # fmt: skip
 SUPERVISED = {
     "max_steps": "steps", "per_device_train_batch_size": "batch_size", "per_device_eval_batch_size": "batch_size",
     "gradient_accumulation_steps": "accumulation", "learning_rate": "learning_rate", "warmup_steps": "warmup_steps",

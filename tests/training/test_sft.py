@@ -37,8 +37,16 @@ def params(**changes) -> dict:
     return loaded
 
 
-def fit(workspace: Path, adapter: str, tracker=None, rows: list[Conversation] | None = None, **changes) -> Log:
+def fit(
+    workspace: Path,
+    adapter: str,
+    tracker=None,
+    rows: list[Conversation] | None = None,
+    recompute: bool = False,
+    **changes,
+) -> Log:
     loaded = params(**changes)
+    loaded["model"] = loaded["model"].model_copy(update={"gradient_checkpointing": recompute})
     context = Context(loaded["run"], tracker or NoTracker(), workspace / "checkpoints" / adapter, workspace)
     return train(
         context,
@@ -71,6 +79,18 @@ def test_the_same_seed_gives_the_same_bytes_with_and_without_a_tracker(workspace
     assert logs[0] == logs[1]
     assert files.digest(Path("first")) == files.digest(Path("second"))
     assert sorted(path.name for path in Path("first").iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+
+
+def test_recomputed_activations_give_the_same_adapter(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.utils.checkpoint import CheckpointFunction
+
+    fit(workspace, "kept")
+    recomputed = []
+    backward = CheckpointFunction.backward
+    monkeypatch.setattr(CheckpointFunction, "backward", lambda *given: recomputed.append(1) or backward(*given))
+    fit(workspace, "recomputed", recompute=True)
+    assert len(recomputed) == 2 * STEPS * params()["sft"].accumulation, "each of two layers, once a backward pass"
+    assert files.digest(Path("kept")) == files.digest(Path("recomputed"))
 
 
 def test_the_prompt_is_not_trained_on(workspace: Path) -> None:

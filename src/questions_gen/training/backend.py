@@ -26,7 +26,7 @@ from pydantic import Field
 from questions_gen import files
 from questions_gen.errors import UserError
 from questions_gen.params import Count, Name, Positive, Section, Share
-from questions_gen.training.processes import count, main_only
+from questions_gen.training.processes import count, fully_sharded, join, main_only
 
 
 class ModelParams(Section):
@@ -269,6 +269,8 @@ def runtime_arguments(params: ModelParams, seed: int, output: Path) -> dict[str,
     """
     import torch
 
+    if count() > 1:
+        join()
     return {
         "output_dir": str(output),
         "use_cpu": not torch.cuda.is_available(),  # without it, bf16 is refused on a CPU
@@ -277,6 +279,8 @@ def runtime_arguments(params: ModelParams, seed: int, output: Path) -> dict[str,
         "bf16": params.dtype == "bfloat16",
         "fp16": False,
         "gradient_checkpointing": params.gradient_checkpointing,
+        # the older kind: no hook on every tensor that is kept, for which the card would wait (docs/gpu.md)
+        "gradient_checkpointing_kwargs": {"use_reentrant": not fully_sharded()},
         "max_grad_norm": 1.0,
         "auto_find_batch_size": False,
         "dataloader_num_workers": 0,

@@ -23,13 +23,18 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def fully_sharded() -> bool:
+    """Whether accelerate's launcher shards this training with PyTorch's fully_shard (run.launch.engine: fsdp2)."""
+    return os.environ.get("ACCELERATE_USE_FSDP") == "true"
+
+
 def agreed(make: Callable[[], T]) -> T:
     """What the main process makes, in all of them; the others wait for it."""
     if count() == 1:
         return make()
     from accelerate.utils import broadcast_object_list
 
-    _join()
+    join()
     made: list[Any] = [make() if is_main() else None]
     return broadcast_object_list(made)[0]
 
@@ -40,7 +45,7 @@ def gathered(rows: list[T]) -> list[T]:
         return rows
     from accelerate.utils import gather_object
 
-    _join()
+    join()
     return gather_object(rows)
 
 
@@ -73,8 +78,8 @@ def in_order(rows: Sequence[T], wanted: int, seed: int) -> list[T]:
     return order[:wanted]
 
 
-def _join() -> None:
-    """Be part of the group of processes, which a trainer makes, but maybe not yet."""
+def join() -> None:
+    """Be part of the group of processes, which a trainer makes too, but later."""
     import torch
     from accelerate import PartialState
 
