@@ -1,7 +1,7 @@
 """Sampling completions from a model, in batches, with a seed that decides every token on the CPU."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -9,7 +9,7 @@ from pydantic import Field
 from questions_gen.answers import OPEN, parse_completion
 from questions_gen.errors import UserError
 from questions_gen.params import Count, Positive, Section
-from questions_gen.schema import Completion, FinishReason, Prompt
+from questions_gen.schema import Completion, FinishReason, Message, Prompt
 
 
 class SamplingParams(Section):
@@ -51,8 +51,9 @@ def generate(
     sampled: Counter[str] = Counter()
     batches = [prompts[start : start + batch_size] for start in range(0, len(prompts), batch_size)]
     for number, batch in enumerate(tqdm(batches, desc="sampling", unit="batch")):
-        texts = [_render(tokenizer, prompt, sampling) for prompt in batch]
-        for prompt, text, tokens, reason in _generate_batch(model, tokenizer, batch, texts, sampling, seed + number):
+        texts = [render(tokenizer, prompt.messages, sampling) for prompt in batch]
+        written = sample(model, tokenizer, texts, sampling, seed + number)
+        for prompt, (text, reason, tokens) in zip(batch, written, strict=True):
             name = f"{prompt.id}/{'thinking/' if sampling.thinking else ''}{sampled[prompt.id]}"
             sampled[prompt.id] += 1
             completions.append(
@@ -65,7 +66,7 @@ def generate(
 
 def count_tokens(tokenizer: Any, prompt: Prompt, sampling: SamplingParams) -> int:
     """Of the prompt as the model reads it."""
-    return len(tokenizer(_render(tokenizer, prompt, sampling), add_special_tokens=False)["input_ids"])
+    return len(tokenizer(render(tokenizer, prompt.messages, sampling), add_special_tokens=False)["input_ids"])
 
 
 def end_tokens(model: Any, tokenizer: Any) -> set[int]:
@@ -79,10 +80,13 @@ def finish_reason(tokens: Sequence[int], ends: set[int]) -> FinishReason:
     return "stop" if len(tokens) and tokens[-1] in ends else "length"
 
 
-def _generate_batch(
-    model: Any, tokenizer: Any, prompts: Sequence[Prompt], texts: Sequence[str], sampling: SamplingParams, seed: int
-) -> Iterator[tuple[Prompt, str, int, FinishReason]]:
-    """Each prompt, written as `texts`, with its completion's text, number of tokens and reason to end."""
+def sample(
+    model: Any, tokenizer: Any, texts: Sequence[str], sampling: SamplingParams, seed: int, *, streamer: Any = None
+) -> list[tuple[str, FinishReason, int]]:
+    """For each rendered prompt of a batch: its completion's text, why it ended, and its tokens.
+
+    `streamer` is transformers', for a batch of one.
+    """
     import torch
 
     batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
@@ -98,20 +102,25 @@ def _generate_batch(
             max_new_tokens=sampling.max_new_tokens,
             eos_token_id=sorted(ends),
             pad_token_id=tokenizer.pad_token_id,
+            streamer=streamer,
         )
-    written = output[:, batch["input_ids"].shape[1] :].tolist()
-    for prompt, asked, row in zip(prompts, texts, written, strict=True):
-        tokens = _until_end(row, ends)
-        opened = OPEN if asked.rstrip().endswith(OPEN) else ""  # some templates open the thinking themselves
-        text = opened + tokenizer.decode(tokens, skip_special_tokens=True)
-        yield prompt, text, len(tokens), finish_reason(tokens, ends)
+    rows = [_until_end(row, ends) for row in output[:, batch["input_ids"].shape[1] :].tolist()]
+    return [
+        (opened(text) + tokenizer.decode(tokens, skip_special_tokens=True), finish_reason(tokens, ends), len(tokens))
+        for text, tokens in zip(texts, rows, strict=True)
+    ]
 
 
-def _render(tokenizer: Any, prompt: Prompt, sampling: SamplingParams) -> str:
+def render(tokenizer: Any, messages: Sequence[Message], sampling: SamplingParams) -> str:
     """The prompt as the model reads it, up to where its answer begins."""
-    messages = [message.model_dump() for message in prompt.messages]
+    turns = [message.model_dump() for message in messages]
     arguments = template_arguments(tokenizer, sampling)
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **arguments)
+    return tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **arguments)
+
+
+def opened(text: str) -> str:
+    """What a rendered prompt has begun of the answer: some templates open the thinking themselves."""
+    return OPEN if text.rstrip().endswith(OPEN) else ""
 
 
 def _until_end(tokens: list[int], ends: set[int]) -> list[int]:
