@@ -443,6 +443,23 @@ def test_a_corrupted_export_fails(tmp_path, models, exported, references, name):
         check_format(name, references["same"], PARAMS, models["llama"], tmp_path / "exported")
 
 
+def test_a_choice_that_rounding_to_bfloat16_changes_is_a_tie():
+    """Logits of two likely tokens close to one another, as the reference has them and rounded."""
+    import torch
+
+    logits = np.random.default_rng(0).normal(0, 1, (2000, 50)).astype(np.float32)
+    logits[:, 0], logits[:, 1] = 24.0, 24.0 + np.random.default_rng(1).uniform(-0.2, 0.2, 2000)
+    exact = torch.from_numpy(logits).log_softmax(-1).numpy()
+    reference = checks.Continuation([1], exact.argmax(1).tolist(), exact)
+    rounded = torch.from_numpy(logits).to(torch.bfloat16).float().log_softmax(-1)
+    told = [{token: float(row[token]) for token in (0, 1)} for row in rounded]
+    limit = checks.limit_of("safetensors", PARAMS.model_copy(update={"dtype": "bfloat16"}))
+    numbers = checks.compare([reference], [told], limit.tie)
+    assert 0.5 < numbers["argmax_agreement"] < 0.9
+    assert numbers["argmax_agreement"] + numbers["ties"] / numbers["positions"] == pytest.approx(1)
+    assert checks.judged("safetensors", numbers, limit)
+
+
 def test_weights_that_arent_in_4_bits_are_refused(tmp_path, models, exported, references):
     shutil.copytree(exported["llama"] / "merged", tmp_path / "merged-nf4")
     with pytest.raises(UserError, match="safetensors-nf4 loads model.layers.*float32, not as nf4"):
