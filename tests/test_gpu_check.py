@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks import gpu_check
-from benchmarks.gpu import curve
 from benchmarks.gpu.cases import CASES, profile
 from benchmarks.gpu.model import SHAPES, matrix_parameters
 from benchmarks.gpu.table import kernels, render, targets
@@ -104,11 +103,6 @@ def test_the_targets_and_the_kernels_of_the_page_follow_from_the_files() -> None
     assert targets(FILES) in page
     for name in ("sft-bf16", "sft-bf16-plain"):
         assert kernels(FILES["backends"]["cases"][name]) in page
-
-
-def test_the_tables_of_the_experiment_are_those_of_its_file() -> None:
-    run = json.loads((ROOT / "docs/experiments/gpu-smollm2.json").read_text())
-    assert curve.render(run) in (ROOT / "docs/experiments/gpu-smollm2.md").read_text(encoding="utf-8")
 
 
 def test_an_error_is_quoted_without_what_lies_where_on_the_machine() -> None:

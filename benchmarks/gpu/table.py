@@ -33,33 +33,38 @@ def missing(case: Mapping[str, str]) -> str:
 
 def targets(files: Mapping[str, Mapping[str, Any]]) -> str:
     """What was aimed at and what was seen, from the files of docs/gpu by their names."""
-    nf4 = files["profile"]["cases"]["sft-nf4"]
-    side = files["backends"]["cases"]
-    ours, plain, unsloth = (side[name] for name in ("sft-bf16", "sft-bf16-plain", "sft-bf16-unsloth"))
-    wide, two = files["variants"]["cases"]["sft-bf16-2x4"], files["two-cards"]["cases"]["sft-bf16-ddp"]
 
-    def share(case: Mapping[str, Any], name: str) -> str:
-        return f"{100 * case['flops_per_second'] / files[name]['matrix_flops_per_second']:.1f} %"
+    def case(file: str, name: str) -> Mapping[str, Any]:
+        return files[file]["cases"][name]
 
-    fast = f"{ours['tokens_per_second'] / plain['tokens_per_second']:.2f} times its tokens/s"
+    def share(file: str, name: str) -> str:
+        return f"{100 * case(file, name)['flops_per_second'] / files[file]['matrix_flops_per_second']:.1f} %"
+
+    def times(first: tuple[str, str], second: tuple[str, str]) -> str:
+        return f"{case(*first)['tokens_per_second'] / case(*second)['tokens_per_second']:.2f} times"
+
+    ours, plain, unsloth = (("backends", name) for name in ("sft-bf16", "sft-bf16-plain", "sft-bf16-unsloth"))
+    taken = f"{case('check', 'sft-nf4')['device_bytes'] / GIB:.1f} GiB taken"
     rows = [
-        ["4 bit, LoRA r=32, 2048 tokens, in 24 GiB", f"{nf4['device_bytes'] / GIB:.1f} GiB taken", "profile"],
-        ["bf16 LoRA at 40 % of the matrix rate, batch 1 × 8", f"missed: {share(ours, 'backends')}", "backends"],
-        ["the same with unsloth", share(unsloth, "backends"), "backends"],
-        ["the same without unsloth, batch 2 × 4", share(wide, "variants"), "variants"],
-        ["bf16 at least as fast as the plain script", fast, "backends"],
+        ["4 bit, LoRA r=32, 2048 tokens, in 24 GiB", taken, "check"],
+        ["bf16 LoRA at 40 % of the matrix rate, batch 1 × 8", f"missed: {share(*ours)}", "backends"],
+        ["the same with unsloth", share(*unsloth), "backends"],
+        ["the same without unsloth, batch 2 × 4", share("variants", "sft-bf16-2x4"), "variants"],
+        ["bf16 at least as fast as the plain script", times(ours, plain), "backends"],
+        ["unsloth against the plain script, bf16", times(unsloth, plain), "backends"],
         [
-            "unsloth against ours, bf16",
-            f"{unsloth['tokens_per_second'] / ours['tokens_per_second']:.2f} times",
-            "backends",
+            "unsloth against the plain script, 4 bit",
+            times(("check", "sft-nf4-unsloth"), ("backends", "sft-nf4-plain")),
+            "check, backends",
         ],
         [
             "two cards (DDP) against one",
-            f"{two['tokens_per_second'] / ours['tokens_per_second']:.2f} times",
-            "two-cards",
+            times(("two-cards", "sft-bf16-ddp"), ("backends-before", "sft-bf16")),
+            "two-cards, backends-before",
         ],
+        ["two cards (FSDP2) against one", times(("fsdp2", "sft-bf16-fsdp2"), ours), "fsdp2, backends"],
     ]
-    return markdown(["", "measured", "file"], rows) + "\n"
+    return markdown(["", "measured", "files"], rows) + "\n"
 
 
 def kernels(case: Mapping[str, Any]) -> str:
