@@ -325,6 +325,23 @@ def test_an_answer_in_memory_is_on_the_disk(tmp_path: Path) -> None:
     assert found == [True] * 3
 
 
+def test_a_write_that_fails_once_loses_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep, tries = Store.keep, []
+
+    def failing(self: Store, entries: list) -> None:
+        tries.append(len(entries))
+        if len(tries) == 2:
+            raise UserError("the disk is full for a moment")
+        keep(self, entries)
+
+    monkeypatch.setattr(Store, "keep", failing)
+    statements = [f"p{number}" for number in range(6)]
+    with FakeTeacher() as server:
+        results, _ = ask_all(tmp_path, server.base_url, statements)
+    assert [isinstance(result, Evaluation) for result in results].count(False) == 1
+    assert len(stored(tmp_path)) == 6, "the answers of the others that were to be written with it, and its own"
+
+
 def test_a_session_is_whole_or_says_what_is_missing(tmp_path: Path) -> None:
     with FakeTeacher() as server:
         run = teacher_run(server.base_url)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from questions_gen import files
 from questions_gen.errors import UserError
+from questions_gen.teacher import sealing
 from questions_gen.teacher.sealing import find, prune, seal, shards, stats, verify
 from questions_gen.teacher.store import SEALED, Store
 from tests.teacher.test_store import answer, failure, journal
@@ -76,6 +78,38 @@ def test_pruning_takes_rows_and_no_answer(tmp_path: Path) -> None:
     assert prune(tmp_path) == 0
     kept.keep([(answer(6), 1)])
     assert opened.find(answer(6).key) == answer(6)
+
+
+def test_an_answer_that_arrives_while_another_prunes_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = store(tmp_path, [1])
+    seal(tmp_path)
+    look = sealing.answers
+
+    def late(home: Path) -> dict:
+        found = look(home)
+        kept.keep([(answer(2), 1)])
+        return found
+
+    monkeypatch.setattr(sealing, "answers", late)
+    assert prune(tmp_path) == 1
+    assert Store(tmp_path).find(answer(2).key) == answer(2)
+
+
+def test_a_sealed_store_knows_what_was_rejected(tmp_path: Path) -> None:
+    """Else a replay without the journal couldn't go on to a question's second sample."""
+    kept = store(tmp_path, [1, 2])
+    texts = [failure(number).model_copy(update={"text": "half an answ"}) for number in (2, 3)]
+    kept.keep([(texts[0], 1), (texts[1], 1), (failure(4), 1)])
+    assert seal(tmp_path) == 2
+    assert verify(tmp_path) == (2 + 3 + 2 + 1, [])
+    shutil.rmtree(tmp_path / ".teacher")
+    opened = Store(tmp_path)
+    assert opened.find_failure(answer(3).key) == texts[1]
+    assert opened.find_failure(answer(2).key) is None, "it was answered later"
+    assert opened.find_failure(answer(4).key) is None, "an error is no answer"
+    store(tmp_path, [3])
+    assert seal(tmp_path) == 3
+    assert Store(tmp_path).find_failure(answer(3).key) is None
 
 
 def test_a_store_that_was_open_while_another_pruned_reads_on(tmp_path: Path) -> None:

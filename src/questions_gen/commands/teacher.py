@@ -174,4 +174,5 @@ def teacher_seal() -> None:
     done = subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", str(SEALED)], cwd=root)
     if done.returncode:
         raise UserError(f"{SEALED}: the answers are sealed, but `dvc add {SEALED}` failed; run it in {root}")
-    typer.echo(f"{count} answers are sealed in {SEALED}; next: git add {SEALED}.dvc, commit, dvc push")
+    added = f"{SEALED}.dvc {SEALED.parent}/.gitignore"
+    typer.echo(f"{count} answers are sealed in {SEALED}; next: git add {added}, commit, dvc push")

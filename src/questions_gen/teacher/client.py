@@ -205,8 +205,11 @@ class Client:
         self._note(entry, entry.reason if isinstance(entry, Failure) else "asked", began)
         async with self._writing:
             batch, self._pending = self._pending, []
-            if batch:
+            try:
                 await asyncio.to_thread(self._store.keep, batch)
+            except BaseException:
+                self._pending = batch + self._pending  # for the next one, or for close
+                raise
 
 
 def _read(key: str, request: Request, reply: Reply, parse: Callable[[str], Parsed]) -> tuple[Answer, Parsed]:

@@ -122,3 +122,13 @@ def retry_after(header: str | None) -> float | None:
     with suppress(ValueError):
         return max(0.0, parsedate_to_datetime(header).timestamp() - time())
     return None
+
+
+def shown(address: str) -> str:
+    """An address without a user name or password in it.
+
+    >>> shown("https://me:secret@example.org/v1")
+    'https://example.org/v1'
+    """
+    scheme, slashes, rest = address.partition("//")
+    return f"{scheme}{slashes}{rest.rsplit('@', 1)[-1]}" if slashes else address.rsplit("@", 1)[-1]

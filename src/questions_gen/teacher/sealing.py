@@ -1,7 +1,8 @@
 """The sealed store: the journal's answers, sorted into shards that DVC can version and a remote can share.
 
 A shard holds the answers whose key begins with its hexadecimal digit, sorted by key: the same answers make the same
-bytes, in whatever order they arrived. Failures stay in the journal. No stage writes the sealed store or depends on it;
+bytes, in whatever order they arrived. Of the failures those are sealed that say what a question got instead of an
+answer, for a replay; errors stay in the journal. No stage writes the sealed store or depends on it;
 look-ups read it beside the journal (store.py).
 """
 
@@ -15,6 +16,7 @@ from questions_gen.errors import UserError
 from questions_gen.teacher.store import (
     ANSWERS,
     FAILURES,
+    REJECTED,
     SEALED,
     Answer,
     Entry,
@@ -44,25 +46,38 @@ def answers(home: Path) -> dict[str, Answer]:
     return found
 
 
-def shards(home: Path) -> list[Path]:
-    return sorted((home / SEALED).glob("*.jsonl"))
+def shards(home: Path, folder: Path = SEALED) -> list[Path]:
+    return sorted((home / folder).glob("*.jsonl"))
+
+
+def rejected(home: Path) -> dict[str, Failure]:
+    """By key, the last text that a question without an answer got and that was rejected."""
+    stored = answers(home)
+    found = {failure.key: failure for path in shards(home, REJECTED) for failure in files.read_records(path, Failure)}
+    for _, entry in journal_rows(home / FAILURES, Failure):
+        if entry is not None and entry.text is not None:
+            found[entry.key] = entry
+    return {key: failure for key, failure in found.items() if key not in stored}
 
 
 def seal(home: Path) -> int:
-    """Write all answers into the shards of the sealed store; the journal stays. Returns how many there are.
+    """Write all answers into the shards of the sealed store, and what was rejected; the journal stays.
+
+    Returns how many answers there are.
 
     Raises UserError if there is nothing to seal.
     """
     found = answers(home)
     if not found:
         raise UserError(f"{home / ANSWERS}: no answer is stored yet; `dvc repro teach` records some")
-    for digit in DIGITS:
-        own = [found[key] for key in sorted(found) if key.startswith(digit)]
-        path = home / SEALED / f"{digit}.jsonl"
-        if own:
-            files.write_rows(path, own)
-        else:
-            path.unlink(missing_ok=True)
+    for folder, entries in ((SEALED, found), (REJECTED, rejected(home))):
+        for digit in DIGITS:
+            own = [entries[key] for key in sorted(entries) if key.startswith(digit)]
+            path = home / folder / f"{digit}.jsonl"
+            if own:
+                files.write_rows(path, own)
+            else:
+                path.unlink(missing_ok=True)
     return len(found)
 
 
@@ -72,10 +87,10 @@ def prune(home: Path) -> int:
     """
     found = answers(home)
     sealed = {answer.key: answer for path in shards(home) for answer in files.read_records(path, Answer)}
-    wanted = {key for key, answer in found.items() if sealed.get(key) != answer}
-    return Journal(home / ANSWERS, Answer).keep_last(wanted.__contains__) + Journal(home / FAILURES, Failure).keep_last(
-        lambda key: key not in found
-    )
+    # each row is looked at under the journal's lock: a stage may be adding answers
+    return Journal(home / ANSWERS, Answer).keep_last(lambda answer: sealed.get(answer.key) != answer) + Journal(
+        home / FAILURES, Failure
+    ).keep_last(lambda failure: failure.key not in found)
 
 
 def verify(home: Path) -> tuple[int, list[Damage]]:
@@ -125,12 +140,13 @@ def _rows(home: Path) -> Iterator[tuple[Path, int, Entry | None]]:
     for path, kind in ((home / ANSWERS, Answer), (home / FAILURES, Failure)):
         for number, entry in journal_rows(path, kind):
             yield path, number, entry
-    for path in shards(home):
-        for number, row in enumerate(files.iterate_rows(path), 1):
-            try:
-                yield path, number, Answer.model_validate(row)
-            except ValueError:
-                yield path, number, None
+    for folder, kind in ((SEALED, Answer), (REJECTED, Failure)):
+        for path in shards(home, folder):
+            for number, row in enumerate(files.iterate_rows(path), 1):
+                try:
+                    yield path, number, kind.model_validate(row)
+                except ValueError:
+                    yield path, number, None
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from questions_gen.schema import Language, VariationKind
 from questions_gen.stage import TeacherRun
 from questions_gen.teacher.answers import Comparison, Evaluation, Kind, WrittenProblem, parse, text_limits
 from questions_gen.teacher.client import Client, Dropped, Missing, Unreachable
-from questions_gen.teacher.connection import LOOPBACK, Connection, Endpoint
+from questions_gen.teacher.connection import LOOPBACK, Connection, Endpoint, shown
 from questions_gen.teacher.embedded import serve
 from questions_gen.teacher.limits import Limits, OverBudget
 from questions_gen.teacher.prompts import (
@@ -170,7 +170,7 @@ def _whole(outcomes: Sequence[Any], run: TeacherRun, counts: Counter[str], label
             f"nothing is made of a part. {_stored(counts)}, with the whole budget anew"
         )
     if errors:
-        where = _shown(run.base_url) if run.base_url else "the embedded server"
+        where = shown(run.base_url) if run.base_url else "the embedded server"
         raise UserError(
             f"{label}: {where} left {len(errors)} of {len(outcomes)} problems without an answer ({errors[0]}); nothing "
             f"is made of a part. {_stored(counts)}"
@@ -180,7 +180,7 @@ def _whole(outcomes: Sequence[Any], run: TeacherRun, counts: Counter[str], label
 
 def _check(run: TeacherRun) -> None:
     if run.base_url and urlsplit(run.base_url).scheme not in ("http", "https"):
-        raise UserError(f"run.teacher.base_url: must begin with http:// or https:// (found {_shown(run.base_url)})")
+        raise UserError(f"run.teacher.base_url: must begin with http:// or https:// (found {shown(run.base_url)})")
 
 
 def _connect(params: TeacherParams, run: TeacherRun, stack: ExitStack) -> Connection:
@@ -189,7 +189,7 @@ def _connect(params: TeacherParams, run: TeacherRun, stack: ExitStack) -> Connec
         key = os.environ.get(run.key_variable, "")
         if not key and urlsplit(run.base_url).hostname not in LOOPBACK:
             raise UserError(
-                f"run.teacher.key_variable: {_shown(run.base_url)} needs a key, and the environment variable "
+                f"run.teacher.key_variable: {shown(run.base_url)} needs a key, and the environment variable "
                 f"{run.key_variable} is empty; set it (to any word, if the server asks for none)"
             )
         return Connection(Endpoint(run.base_url, key or NO_KEY, run.timeout, repeats_itself=False))
@@ -197,8 +197,3 @@ def _connect(params: TeacherParams, run: TeacherRun, stack: ExitStack) -> Connec
         raise UserError("run.teacher.base_url: null, and so is teacher.embedded: name one of them, or nobody can teach")
     base_url = stack.enter_context(serve(params.embedded))
     return Connection(Endpoint(base_url, NO_KEY, run.timeout, repeats_itself=True))
-
-
-def _shown(base_url: str) -> str:
-    """An address without a user name or password in it."""
-    return base_url.split("//", 1)[0] + "//" + base_url.split("//", 1)[-1].rsplit("@", 1)[-1]

@@ -3,6 +3,7 @@
     .teacher/answers.jsonl       answers, as they arrived; the last one of a key counts
     .teacher/failures.jsonl      errors, and answers that were cut off or rejected: never hits
     data/teacher_store/*.jsonl   sealed answers, versioned by DVC; read only, and only if it is there
+    data/teacher_store/rejected  sealed failures: a replay has to know which questions got no answer
 
 The journal is ignored by Git and DVC and stands in the main checkout, so that queued and temporary experiments
 share it and no `git checkout` or `dvc checkout` takes an answer away. Several processes may append at once.
@@ -26,6 +27,7 @@ from questions_gen.errors import UserError
 FOLDER = Path(".teacher")
 ANSWERS, FAILURES = FOLDER / "answers.jsonl", FOLDER / "failures.jsonl"
 SEALED = Path("data/teacher_store")
+REJECTED = SEALED / "rejected"
 KEY_VERSION = 1
 """Raised when stored answers may no longer be taken for answers to the same request."""
 
@@ -117,15 +119,15 @@ class Journal(Generic[Kind]):
             raise UserError(f"{self.path}: an answer can't be kept ({cause}); mend that, and run again") from error
         self._entries.update((entry.key, entry) for entry, _ in entries)
 
-    def keep_last(self, wanted: Callable[[str], bool]) -> int:
-        """Leave one row for each wanted key, its last, with its note. Returns how many rows went."""
+    def keep_last(self, wanted: Callable[[Kind], bool]) -> int:
+        """Leave the last row of each key, with its note, if its entry is wanted. Returns how many rows went."""
         if not self.path.exists():
             return 0
         with self._lock:
             self._repair()
             rows = self.path.read_bytes().splitlines(keepends=True)
-            last = {entry.key: row for row in rows if (entry := _parse(row, self._kind)) is not None}
-            kept = [row for key, row in last.items() if wanted(key)]
+            last = {entry.key: (entry, row) for row in rows if (entry := _parse(row, self._kind)) is not None}
+            kept = [row for entry, row in last.values() if wanted(entry)]
             with files.replacing(self.path) as handle:
                 handle.writelines(kept)
         return len(rows) - len(kept)
@@ -185,7 +187,8 @@ class Store:
     def __init__(self, home: Path):
         self._answers = Journal(home / ANSWERS, Answer)
         self._failures = Journal(home / FAILURES, Failure)
-        self._sealed = {answer.key: answer for answer in _read_sealed(home / SEALED)}
+        self._sealed = {answer.key: answer for answer in _read_sealed(home / SEALED, Answer)}
+        self._rejected = {failure.key: failure for failure in _read_sealed(home / REJECTED, Failure)}
 
     def find(self, key: str) -> Answer | None:
         """The newest answer: the journal's before the sealed one."""
@@ -193,7 +196,7 @@ class Store:
 
     def find_failure(self, key: str) -> Failure | None:
         """Why there is no answer, if it was asked for."""
-        return self._failures.find(key)
+        return self._failures.find(key) or self._rejected.get(key)
 
     def keep(self, entries: Sequence[tuple[Answer | Failure, int]]) -> None:
         """Write answers and failures, each with the number of its attempt, to the disk. Raises UserError."""
@@ -229,6 +232,6 @@ def _parse(line: bytes, kind: type[Kind]) -> Kind | None:
         return None
 
 
-def _read_sealed(folder: Path) -> Iterator[Answer]:
+def _read_sealed(folder: Path, kind: type[Kind]) -> Iterator[Kind]:
     for path in sorted(folder.glob("*.jsonl")):
-        yield from files.read_records(path, Answer)
+        yield from files.read_records(path, kind)
