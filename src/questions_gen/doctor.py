@@ -15,6 +15,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from questions_gen.errors import UserError
 from questions_gen.stage import VERSIONED, PublishRun, TeacherRun, TrackingRun
@@ -233,12 +234,15 @@ def mlflow(tracking: TrackingRun, home: Path) -> Finding:
         return _mlflow_file(home / "mlflow.db")
     import httpx
 
+    from questions_gen.teacher.connection import shown
+
+    where = shown(tracking.uri)
     try:
         answer = httpx.get(f"{tracking.uri.rstrip('/')}/health", timeout=PATIENCE)
-        cause = f"{tracking.uri}: HTTP {answer.status_code}"
+        cause = f"{where}: HTTP {answer.status_code}"
         good = answer.status_code == 200
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        cause, good = f"{tracking.uri}: {type(error).__name__}", False
+        cause, good = f"{where}: {type(error).__name__}", False
     if good:
         return Finding("mlflow", "ok", cause)
     return Finding("mlflow", "warn", f"{cause}; runs wouldn't be shown", "start it, or mend run.tracking.uri")
@@ -322,25 +326,31 @@ UNPACKED = 7
 
 
 def teacher_key(teacher: TeacherRun) -> Finding:
-    """Does the service take the key? Asking for its models costs nothing."""
+    """Does the service take the key? Asking for its models costs nothing. One of this machine may go without a key."""
     if teacher.base_url is None:
         return Finding("teacher", "ok", "the embedded server needs no key")
-    key = os.environ.get(teacher.key_variable)
-    if not key:
-        cause = f"{teacher.key_variable} isn't set, and {teacher.base_url} may ask for it"
-        return Finding("teacher", "broken", cause, f"export {teacher.key_variable}=…")
     import httpx
 
+    from questions_gen.teacher.connection import LOOPBACK, shown
+
+    where, key = shown(teacher.base_url), os.environ.get(teacher.key_variable)
+    if not key and urlsplit(teacher.base_url).hostname not in LOOPBACK:
+        cause = f"{teacher.key_variable} isn't set, and {where} needs a key"
+        return Finding("teacher", "broken", cause, f"export {teacher.key_variable}=…")
+    named = f"the key in {teacher.key_variable}" if key else "no key"
     try:
         url = f"{teacher.base_url.rstrip('/')}/models"
-        answer = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE)
+        answer = httpx.get(url, headers={"Authorization": f"Bearer {key}"} if key else None, timeout=PATIENCE)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        cause = f"{teacher.base_url} can't be reached ({type(error).__name__})"
+        cause = f"{where} can't be reached ({type(error).__name__})"
         return Finding("teacher", "broken", cause, "see to the network and run.teacher.base_url")
     if answer.status_code in (401, 403):
-        cause = f"{teacher.base_url} doesn't accept the key in {teacher.key_variable} (HTTP {answer.status_code})"
-        return Finding("teacher", "broken", cause, "set another key")
-    return Finding("teacher", "ok", f"{teacher.base_url} accepts the key in {teacher.key_variable}")
+        cause = f"{where} doesn't accept {named} (HTTP {answer.status_code})"
+        return Finding("teacher", "broken", cause, f"export {teacher.key_variable}=…, with another key")
+    if not answer.is_success:
+        cause = f"{where} answers HTTP {answer.status_code} when asked for its models, so nothing is known of {named}"
+        return Finding("teacher", "warn", cause, "look at run.teacher.base_url; it ends with /v1 as a rule")
+    return Finding("teacher", "ok", f"{where} accepts {named}")
 
 
 def hub_sources(fetch: Any) -> list[Finding]:

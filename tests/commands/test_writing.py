@@ -11,6 +11,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
@@ -330,6 +331,20 @@ def test_serve_answers_the_openai_client_ten_at_once_and_ends_with_ctrl_c(checko
         assert "Traceback" not in errors
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(port))), "the model's process is gone too"
+
+
+def test_serve_ends_when_its_model_does(checkout):
+    command = [sys.executable, "-c", "from questions_gen.cli import app; app()", "serve", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path]), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        assert "/v1" in server.stdout.readline()
+        for child in psutil.Process(server.pid).children(recursive=True):
+            child.kill()
+        _, errors = server.communicate(timeout=30)
+    assert server.returncode == 2
+    assert "llama.cpp has ended" in errors
 
 
 def page_of(url: str) -> str:

@@ -1,6 +1,7 @@
 """`questions-gen serve`: the exported model behind an OpenAI-compatible endpoint, with a page to try it."""
 
-import threading
+import time
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -11,6 +12,8 @@ from questions_gen.commands.told import told
 
 PARALLEL = 4
 """Requests that are answered at once; others wait for their turn."""
+LOOK = 2.0
+"""Seconds between two looks at whether the server is still there."""
 
 
 @told()
@@ -37,7 +40,22 @@ def serve(
     with llama_server.serve(gguf, threads=params.threads, context=context, parallel=PARALLEL, port=port) as base_url:
         typer.echo(f"{gguf} at {base_url} (any key), to try it in a browser: {base_url.removesuffix('v1')}")
         typer.echo("Ctrl-C ends it.")
+        with suppress(KeyboardInterrupt):
+            _wait_while_there(base_url)
+        typer.echo("")
+
+
+def _wait_while_there(base_url: str) -> None:
+    """Raises UserError when the server has gone: too little memory, or a crash of llama.cpp."""
+    import httpx
+
+    from questions_gen.errors import UserError
+
+    while True:
+        time.sleep(LOOK)
         try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            typer.echo("")
+            httpx.get(f"{base_url}/models", timeout=60, trust_env=False)
+        except httpx.ConnectError:
+            raise UserError(f"{base_url}: llama.cpp has ended; see whether memory is free, and serve again") from None
+        except httpx.HTTPError:
+            continue  # busy
