@@ -6,9 +6,11 @@ command is given on each, with NODE_RANK (or Slurm's SLURM_NODEID) saying which 
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from questions_gen.errors import UserError
@@ -17,11 +19,15 @@ from questions_gen.stage import LaunchRun, RunParams, Stage
 
 CONFIGS = Path("conf/launch")
 """A file of accelerate's for each engine but ddp."""
+LAUNCHED = "QUESTIONS_GEN_LAUNCHED"
+"""An environment variable of the processes that were started here."""
+PATIENCE = 5.0
+"""Seconds that a launcher has to see a Ctrl-C by itself, as it does in a terminal."""
 
 
 def is_worker() -> bool:
     """Whether this process is one of those that were started for a training."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
+    return LAUNCHED in os.environ
 
 
 def is_alone(stage: Stage) -> bool:
@@ -35,13 +41,34 @@ def is_alone(stage: Stage) -> bool:
 def start(stage: Stage, arguments: Sequence[str]) -> None:
     """Run `python -m stages ARGUMENTS` in all processes of this host. Raises UserError when one of them fails."""
     launch = load_params({"run": RunParams})["run"].launch
-    done = subprocess.run([sys.executable, "-m", *command(launch, node_rank(os.environ)), "-m", "stages", *arguments])
-    if done.returncode:
+    code = wait(
+        subprocess.Popen(
+            [sys.executable, "-m", *command(launch, node_rank(os.environ)), "-m", "stages", *arguments],
+            env={**os.environ, LAUNCHED: "1"},
+        )
+    )
+    if code:
         raise UserError(
             f"{stage.address}: a process of the {launch.processes * launch.hosts} that trained ended badly (torchrun's "
-            f"code {done.returncode}), and with it the others; its own words stand above. `dvc repro` goes on from the "
+            f"code {code}), and with it the others; its own words stand above. `dvc repro` goes on from the "
             "last checkpoint"
         )
+
+
+def wait(launcher: subprocess.Popen) -> int:
+    """Its exit code. A stop is handed on to the launcher, which alone can end the processes: each has a session."""
+    before = signal.signal(signal.SIGTERM, lambda *_: launcher.terminate())
+    try:
+        return launcher.wait()
+    except KeyboardInterrupt:
+        with suppress(subprocess.TimeoutExpired):
+            launcher.wait(PATIENCE)
+        if launcher.poll() is None:
+            launcher.terminate()
+            launcher.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def node_rank(environment: Mapping[str, str]) -> int:

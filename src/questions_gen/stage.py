@@ -271,7 +271,7 @@ def run(stage: Stage, start_tracker: Callable[..., Any] | None = None) -> None:
     with _alone(stage, Path(".locks")):
         digests = input_digests(stage)
         key = input_hash(stage, params, digests)
-        checkpoints = home() / ".checkpoints" / stage.address / key
+        checkpoints = _checkpoints(stage, settings, key)
         _forget_finished(checkpoints)
         with (
             _alone(stage, checkpoints),
@@ -289,10 +289,17 @@ def run(stage: Stage, start_tracker: Callable[..., Any] | None = None) -> None:
 
 def _help(stage: Stage, settings: RunParams, params: Mapping[str, Any]) -> None:
     """Take part in the work of the main process, which alone locks, writes and tracks."""
-    checkpoints = home() / ".checkpoints" / stage.address / input_hash(stage, params, input_digests(stage))
+    checkpoints = _checkpoints(stage, settings, input_hash(stage, params, input_digests(stage)))
     with tempfile.TemporaryDirectory() as folder:
         outputs = {name: Path(folder) / path.name for name, path in stage.outputs.items()}
         stage.work(Context(settings, NoTracker(), checkpoints, home()), **params, **stage.inputs, **outputs)
+
+
+def _checkpoints(stage: Stage, settings: RunParams, key: str) -> Path:
+    """Where the stage goes on from. What one engine saved, another can't read."""
+    engine = settings.launch.engine
+    own = f"-{engine}" if stage.parallel and engine != "ddp" else ""
+    return home() / ".checkpoints" / stage.address / f"{key}{own}"
 
 
 def numbers(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

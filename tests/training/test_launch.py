@@ -9,6 +9,7 @@ processes.
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -21,13 +22,15 @@ import yaml
 from safetensors.numpy import load_file
 
 from questions_gen import files, launch
+from questions_gen import stage as stage_module
 from questions_gen.errors import UserError
 from questions_gen.params import load_params, load_yaml
-from questions_gen.stage import LaunchRun
+from questions_gen.stage import LaunchRun, RunParams
 from questions_gen.training.backend import ModelParams, runtime_arguments
 from questions_gen.training.processes import fully_sharded, in_order, share_of_batch
+from stages.__main__ import find_stage
 
-from ..conftest import ROOT
+from ..conftest import ROOT, take_ctrl_c
 from ..forked import Forked
 
 TOLERANCE = 1e-4
@@ -224,6 +227,54 @@ def test_accelerate_reads_each_engine_s_file(engine: str) -> None:
         assert config.fsdp_config["fsdp_version"] == 2
     else:
         assert config.deepspeed_config["zero_stage"] == int(engine[-1])
+        assert config.deepspeed_config["deepspeed_multinode_launcher"] == "standard", "each host is started by hand"
+
+
+WAITING = """
+import subprocess, sys
+from questions_gen import launch
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], start_new_session=True)
+print(child.pid, flush=True)
+print("code", launch.wait(child), flush=True)
+"""
+CHILD = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.2), sys.exit(3)))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_handed_on_and_the_launcher_is_waited_for(stop: signal.Signals) -> None:
+    """The launcher here is one that was told nothing by the terminal."""
+    code = WAITING.replace("print(child", "launch.PATIENCE = 0.1\nprint(child")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, CHILD], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=take_ctrl_c,
+    ) as waiting:  # fmt: skip
+        child = int(next(line for line in waiting.stdout if line.strip().isdigit()))
+        assert next(waiting.stdout).strip() == "ready"
+        waiting.send_signal(stop)
+        output, errors = waiting.communicate(timeout=20)
+    assert not psutil.pid_exists(child)
+    if stop == signal.SIGTERM:
+        assert output.strip() == "code 3"
+    else:
+        assert "KeyboardInterrupt" in errors
+
+
+def test_another_engine_has_checkpoints_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    settings = load_params({"run": RunParams}, ROOT / "params.yaml")["run"]
+
+    def folder(name: str, engine: str) -> str:
+        launched = settings.model_copy(update={"launch": run_params(engine=engine)})
+        return stage_module._checkpoints(find_stage(name), launched, "abc").name
+
+    assert [folder("sft", engine) for engine in ("ddp", "fsdp2", "zero2")] == ["abc", "abc-fsdp2", "abc-zero2"]
+    assert folder("mix", "fsdp2") == "abc"
 
 
 def test_fsdp2_alone_recomputes_activations_without_reentrance(monkeypatch: pytest.MonkeyPatch) -> None:
