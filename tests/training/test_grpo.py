@@ -124,7 +124,8 @@ def test_groups_without_spread_teach_nothing_and_are_counted(workspace: Path, ca
     printed = capsys.readouterr().out
     assert "4 of 4 groups had no spread" in printed
     assert "the coordinated step has nothing to train on" in printed
-    assert log.metrics["coordinated"] == {}
+    names = ("conversations", "problems", "too_long", "variations", "variations_passed")
+    assert log.metrics["coordinated"] == dict.fromkeys(names, 0)
 
 
 def test_prompts_are_drawn_by_their_shares() -> None:

@@ -40,7 +40,7 @@ RUNTIME = {"fp16": False, "max_grad_norm": 1.0, "report_to": [], "logging_steps"
            "ddp_backend": None, "ddp_find_unused_parameters": False,
            "gradient_checkpointing_kwargs": {"use_reentrant": True}}  # fmt: skip
 SUPERVISED = {
-    "max_steps": "steps", "per_device_train_batch_size": "batch_size", "per_device_eval_batch_size": "batch_size",
+    "max_steps": "steps", "per_device_train_batch_size": "batch_size",
     "gradient_accumulation_steps": "accumulation", "learning_rate": "learning_rate", "warmup_steps": "warmup_steps",
     "weight_decay": "weight_decay", "lr_scheduler_type": "scheduler", "optim": "optimizer",
     "save_steps": "checkpoint_steps",
@@ -101,9 +101,12 @@ def test_every_field_of_every_trainer_is_the_profile_s(name: str, base: Path, tm
     step = coordinated.supervised(policy.coordinated, policy.optimizer)
     for training in (values["sft"], values["distill"], step):
         trainer = sft.supervised_trainer(training, model_params, seed, model, tokenizer, rows, rows, output=tmp_path)
-        expected = {field: getattr(training, key) for field, key in SUPERVISED.items()}
+        expected = {field: getattr(training, key) for field, key in SUPERVISED.items()} | {
+            "per_device_eval_batch_size": 1
+        }
         always = {"max_length": None, "packing": False, "padding_free": False, "completion_only_loss": True,
-                  "train_sampling_strategy": "sequential", "eval_on_start": True}  # fmt: skip
+                  "train_sampling_strategy": "sequential", "eval_on_start": True,
+                  "per_device_eval_batch_size": 1}  # fmt: skip
         check_all_fields(trainer.args, {**told, **expected, **always, "loss_type": "chunked_nll"}, SFTConfig(**device))
     assert (step.steps, step.batch_size, step.accumulation, step.learning_rate, step.optimizer) == (
         policy.coordinated.steps, policy.coordinated.batch_size, 1, policy.coordinated.learning_rate, policy.optimizer
@@ -142,7 +145,8 @@ def test_every_field_of_every_trainer_is_the_profile_s(name: str, base: Path, tm
     )  # last: it adds an adapter to the model
     expected = {field: getattr(distill, key) for field, key in SUPERVISED.items()}
     always = {"max_length": None, "padding_free": False, "beta": distill.beta, "loss_type": ["sigmoid"],
-              "train_sampling_strategy": "sequential", "precompute_ref_log_probs": False}  # fmt: skip
+              "train_sampling_strategy": "sequential", "precompute_ref_log_probs": False,
+              "per_device_eval_batch_size": 1}  # fmt: skip
     check_all_fields(trainer.args, {**told, **expected, **always}, DPOConfig(**device))
     assert "unsloth" not in sys.modules, "it is installed, for the tests that read it, and imported by accident"
 

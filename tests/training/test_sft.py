@@ -1,5 +1,6 @@
 """Supervised training, by its effect: parameters change, the loss falls, the same seed gives the same bytes."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,20 @@ def test_recomputed_activations_give_the_same_adapter(workspace: Path, monkeypat
     assert files.digest(Path("kept")) == files.digest(Path("recomputed"))
 
 
+def test_a_training_that_diverges_is_stopped_before_it_is_saved(workspace: Path) -> None:
+    with pytest.raises(UserError, match=r"step \d: (loss|grad_norm) is (nan|inf).*learning_rate \(1e\+30\)"):
+        fit(workspace, "diverged", learning_rate=1e30, checkpoint_steps=1)
+    assert not Path("diverged").exists()
+    for saved in (workspace / "checkpoints/diverged/supervised").glob("checkpoint-*/trainer_state.json"):
+        steps = [row for row in files.read_json(saved)["log_history"] if "loss" in row]
+        assert all(math.isfinite(row["loss"]) and math.isfinite(row["grad_norm"]) for row in steps)
+
+
+def test_the_validation_loss_depends_on_no_batch_size(workspace: Path) -> None:
+    logs = [fit(workspace, f"of-{size}", steps=1, batch_size=size, learning_rate=1e-9) for size in (1, 4)]
+    assert logs[0].metrics["validation_loss"] == pytest.approx(logs[1].metrics["validation_loss"], rel=1e-6)
+
+
 def test_the_prompt_is_not_trained_on(workspace: Path) -> None:
     """Another prompt of the same length changes nothing about which tokens count."""
     from transformers import AutoTokenizer
@@ -104,8 +119,8 @@ def test_the_prompt_is_not_trained_on(workspace: Path) -> None:
     trainer = supervised_trainer(
         loaded["sft"], loaded["model"], 7, model, tokenizer, rows, rows, output=workspace / "checkpoints"
     )
-    batch = next(iter(trainer.get_eval_dataloader()))
-    for row, labels in zip(rows, batch["labels"], strict=True):
+    for row, batch in zip(rows, trainer.get_eval_dataloader(), strict=True):
+        (labels,) = batch["labels"]
         assert tokenizer.decode(labels[labels != -100]) == f"{row.messages[-1].content}<|im_end|>\n"
 
 

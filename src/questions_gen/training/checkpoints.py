@@ -4,6 +4,7 @@ The trainer writes `checkpoint-<step>`; a manifest with each file's digest is ad
 a file that differs, a checkpoint is torn: it is skipped and removed.
 """
 
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -60,10 +61,22 @@ def is_complete(checkpoint: Path) -> bool:
 
 
 def checkpoint_callback(save_state: Callable[[Path], None] | None = None) -> Any:
-    """A trainer callback that adds our own state to each checkpoint and then its manifest."""
+    """A trainer callback that adds our own state to each checkpoint and then its manifest.
+
+    It ends a training whose loss or gradient is no number any more, before that is saved. Raises UserError.
+    """
     from transformers import TrainerCallback
 
     class Checkpoint(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict | None = None, **_: Any) -> None:
+            for name in ("loss", "grad_norm"):
+                value = (logs or {}).get(name, 0.0)
+                if not math.isfinite(value):
+                    raise UserError(
+                        f"step {state.global_step}: {name} is {value}, so the training has diverged; lower its "
+                        f"learning_rate ({args.learning_rate:g}), or look for a broken row in its data"
+                    )
+
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             gathered([])  # every process has written its part

@@ -99,6 +99,7 @@ def coordinate(
     optimizer: Optimizer,
     seed: int,
     *,
+    batch_size: int,
     base: Path,
     start: Path,
     rows: Sequence[Row],
@@ -109,11 +110,12 @@ def coordinate(
     """Go on from the adapter at `start` with the best of `rows` and their variations; write it to `adapter`.
 
     Returns how many problems were chosen, variations sampled and passed, conversations trained on or too long.
-    `reward` judges the variations and keeps them as rollouts of the round's last step.
+    `reward` judges the variations and keeps them as rollouts of the round's last step. `batch_size` of them are sampled
+    at once.
     """
     best = best_problems(rows, params.problems)
     asked = variation_prompts(best, reward.judge.language)
-    written = agreed(lambda: _sampled(model_params, base, start, asked, sampling, seed)) if asked else []
+    written = agreed(lambda: _sampled(model_params, base, start, asked, sampling, batch_size, seed)) if asked else []
     step = rows[-1]["step"]
     varied = reward.judged(step, written, asked, reward.weights(step + 1), "coordinated")
     reward.keep(varied)
@@ -135,14 +137,22 @@ def coordinate(
     trainer = supervised_trainer(training, model_params, seed, model, load_tokenizer(base), kept, output=output)
     trainer.train()
     save_trained(trainer, adapter)
+    del model, trainer
+    free_memory()
     return counts
 
 
 def _sampled(
-    model_params: ModelParams, base: Path, adapter: Path, asked: Sequence[Prompt], sampling: SamplingParams, seed: int
+    model_params: ModelParams,
+    base: Path,
+    adapter: Path,
+    asked: Sequence[Prompt],
+    sampling: SamplingParams,
+    batch_size: int,
+    seed: int,
 ) -> list[Completion]:
     model = load_model(model_params, base, adapter=adapter, seed=seed)
-    completions = generate(model, load_tokenizer(base), asked, sampling, batch_size=len(asked), seed=seed)
+    completions = generate(model, load_tokenizer(base), asked, sampling, batch_size=batch_size, seed=seed)
     del model
     free_memory()
     return completions

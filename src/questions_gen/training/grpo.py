@@ -192,7 +192,7 @@ def train(
         start = folder / "end/adapter"
         played = files.read_json(folder / "end/round.json")
         steps += played["steps"]
-        coordinated += Counter(played["coordinated"])
+        coordinated.update(played["coordinated"])  # += would leave out what is 0
     copy_adapter(start, adapter)
     reward.save(history_out)
     files.write_rows(history_out / "problems.jsonl", history.rows())
@@ -240,6 +240,7 @@ def _play_round(
         grpo.sampling,
         grpo.optimizer,
         seed + number,
+        batch_size=grpo.groups * grpo.group_size,
         base=base,
         start=policy,
         rows=rows,

@@ -72,7 +72,8 @@ def train(
 ) -> Log:
     """Train a new adapter, or go on from the one at `start`, and write it to `adapter`.
 
-    The log has one row a step and the mean loss (nats a token) on `validation` before and after.
+    The log has one row a step and the mean loss on `validation` before and after: nats a token, each conversation
+    counting as one.
     Raises UserError when no row is left to train on or to validate with.
     """
     use_backend(model_params)
@@ -127,7 +128,7 @@ def trainer_arguments(training: SupervisedParams, model_params: ModelParams, see
         "max_steps": training.steps,
         "per_device_train_batch_size": batch_size,
         "train_sampling_strategy": "sequential",  # the rows come in their order
-        "per_device_eval_batch_size": training.batch_size,
+        "per_device_eval_batch_size": 1,  # the mean of conversations, whatever the batch: the trainer averages batches
         "gradient_accumulation_steps": accumulation,
         "learning_rate": training.learning_rate,
         "warmup_steps": training.warmup_steps,
