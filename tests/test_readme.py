@@ -1,5 +1,6 @@
 """The README in Chinese has what the English one has."""
 
+import json
 import re
 from pathlib import Path
 
@@ -37,3 +38,13 @@ def test_both_have_the_same_commands_numbers_and_links() -> None:
 def test_each_links_to_the_other_in_its_first_line() -> None:
     assert "(README.zh-CN.md)" in ENGLISH.splitlines()[0]
     assert "(README.md)" in CHINESE.splitlines()[0]
+
+
+def test_the_table_of_results_is_the_committed_summary() -> None:
+    models = json.loads((ROOT / "metrics/summary.json").read_text())["models"]
+    rows = re.findall(r"(?m)^\|(?: [^|]+ \|)(?: \d+\.\d+ \|){4}$", ENGLISH)
+    keys = {"validation_loss": 3, "gate_pass_rate": 3, "total": 3, "teacher_overall": 1}
+    order = ("base", "sft", "grpo", "distill")
+    found = [row.split("|")[2:-1] for row in rows]
+    wanted = [[f" {models[name][key]:.{digits}f} " for name in order] for key, digits in keys.items()]
+    assert found == wanted

@@ -12,7 +12,7 @@ from questions_gen.errors import UserError
 
 
 class Lines(Sequence[dict[str, Any]]):
-    """Rows that are read and parsed when they are asked for; 8 bytes of memory a row. Pickles as a path and places.
+    """Rows that are read and parsed when they are asked for; 16 bytes of memory a row. Pickles as a path and places.
 
     Raises UserError, from the row on, for a line that isn't a JSON object. Empty lines are no rows.
     """
