@@ -34,7 +34,7 @@ def learn(folder: Path) -> Path:
     base = write_base(folder, "llama")
     tokenizer, model = load_tokenizer(base), AutoModelForCausalLM.from_pretrained(base)
     wanted = problem_messages(TOPIC, CONCEPTS)
-    hint = (Message(role="user", content=f"{HINT}\nProblem: {FACTOR.splitlines()[0]}"),)
+    hint = (Message(role="user", content=f"{HINT['en']}{FACTOR.splitlines()[0]}"),)
     rows = [(wanted, text) for text in (*PROBLEMS, CHAT)] + [(hint, HINT_TEXT)]
     batch = _batch(tokenizer, rows)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)

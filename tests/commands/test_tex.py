@@ -112,7 +112,7 @@ def test_whatever_a_model_writes_compiles(tmp_path: Path):
     everything += [f"${character}$ {character}" for character in tex.UNICODE]
     assert [text for text in everything if r"\texttt" in tex.latex(text)] == [], "all that is listed is set"
     rows = [problem(text) for text in (*HOSTILE, " ".join(everything), *texts[:60], *mangled(texts, 250))]
-    assert make_pdf(latex(rows), tmp_path / "sheet.pdf", "pdflatex") is None
+    assert make_pdf(latex(rows, "en"), tmp_path / "sheet.pdf", "pdflatex") is None
     first = (tmp_path / "sheet.pdf").read_bytes()
     assert first.startswith(b"%PDF")
     (tmp_path / "sheet.pdf").unlink()
@@ -121,8 +121,44 @@ def test_whatever_a_model_writes_compiles(tmp_path: Path):
     assert not (tmp_path / "sheet.pdf").exists()
 
 
+CHINESE = [
+    "求所有素数 $p$，使得 $p^2 + 2$ 也是素数（答案只有一个）。",
+    "设 $\\begin{cases} x, & x>0 \\\\ -x, & \\text{其他} \\end{cases}$，求最小值。",
+    "证明：𠀀 这样的字和 😀 没有字体。",
+]
+
+
+def test_a_chinese_sheet_is_chinese():
+    rows = [problem(text) for text in CHINESE]
+    source = latex(rows, "zh")
+    assert "[U+6C42]" not in source
+    for words in (
+        "求所有素数 $p$，使得",
+        r"\text{其他}",
+        r"\section*{试题}",
+        r"\subsection*{第 2 题}",
+        "相似度 0.50：",
+        "{ctex}",
+    ):
+        assert words in source
+    assert "[U+20000]" in source, "beyond the basic plane the fonts have nothing"
+    english = latex(rows, "en")
+    assert english.isascii()
+    assert "[U+6C42]" in english
+    assert "## 第 1 题\n\n求所有素数 $p$，使得 $p^2 + 2$" in markdown(rows, "zh")
+
+
+@pytest.mark.skipif(
+    shutil.which("xelatex") is None, reason="no xelatex; `apt-get install texlive-xetex texlive-lang-chinese`"
+)
+def test_a_chinese_sheet_compiles(tmp_path: Path):
+    rows = [problem(text) for text in (*CHINESE, *HOSTILE, *corpus()[:40])]
+    assert make_pdf(latex(rows, "zh"), tmp_path / "sheet.pdf", "xelatex") is None
+    assert (tmp_path / "sheet.pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_markdown_holds_no_markup_of_the_model():
-    text = markdown([problem(HOSTILE[4]), problem(r"Find $x^2$ and $\input{y}$.")])
+    text = markdown([problem(HOSTILE[4]), problem(r"Find $x^2$ and $\input{y}$.")], "en")
     prose = re.sub(r"(`+) .*? \1", "", text)
     assert re.search(r"(?<!\\)<script|^# head|^1\. item|(?<!\\)!\[|^- other", prose, re.MULTILINE) is None
     assert "Find $x^2$ and ` $\\input{y}$ `." in text

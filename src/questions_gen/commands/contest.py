@@ -31,7 +31,11 @@ MOST_SCORED = 500
 """Training problems whose difficulty is looked at for that."""
 OTHER_LEVEL = "other_level"
 HINTS = 2
-HINT = "Give one short hint for this problem. Do not solve it, and do not give its answer."
+HINT = {
+    "en": "Give one short hint for this problem. Do not solve it, and do not give its answer.\nProblem: ",
+    "zh": "请给下面这道题一个简短的提示，不要解题，也不要给出答案。\n题目：",
+}
+"""What is asked, in the language of the run, before the statement."""
 
 
 @told()
@@ -159,10 +163,11 @@ def _bounds(assessor: "Assessor", known: "Sequence[Problem]", level: Level) -> t
 def _with_hints(writer: "Writer", sample: "Sample") -> dict[str, Any]:
     """The sample's row with the hints that the model gives, and how many of them were dropped, by reason."""
     from questions_gen.answers import split_thinking
+    from questions_gen.commands.judging import asked_language
     from questions_gen.schema import Message
 
     statement, answer = sample.completion.statement, sample.completion.answer
-    messages = (Message(role="user", content=f"{HINT}\nProblem: {statement}"),)
+    messages = (Message(role="user", content=f"{HINT[asked_language()]}{statement}"),)
     hints: list[str] = []
     dropped: Counter[str] = Counter()
     for number in range(HINTS):
@@ -194,17 +199,21 @@ def _holds(text: str, answer: str) -> bool:
 def _write(output: Path, sheet: dict[str, Any]) -> bool:
     """Write the sheet's files; whether there is a PDF, or no LaTeX to make one."""
     from questions_gen import files
+    from questions_gen.commands.judging import asked_language
     from questions_gen.commands.sheet import ENGINES, engine, latex, make_pdf, markdown
 
-    source = latex(sheet["problems"])
+    language = asked_language()
+    source = latex(sheet["problems"], language)
     files.write_json(output / "contest.json", sheet)
-    files.write_text(output / "contest.md", markdown(sheet["problems"]))
+    files.write_text(output / "contest.md", markdown(sheet["problems"], language))
     files.write_text(output / "contest.tex", source)
     target = output / "contest.pdf"
     target.unlink(missing_ok=True)  # an older one of other problems
-    program = engine()
+    program = engine(language)
     if program is None:
-        typer.echo(f"no PDF: none of {', '.join(ENGINES)} is installed; contest.tex is for one of them", err=True)
+        typer.echo(
+            f"no PDF: none of {', '.join(ENGINES[language])} is installed; contest.tex is for one of them", err=True
+        )
         return True
     failure = make_pdf(source, target, program)
     if failure:

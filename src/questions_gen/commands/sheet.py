@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,64 @@ from questions_gen import files
 from questions_gen.commands import tex
 from questions_gen.commands.output import harmless
 from questions_gen.report.latex import FORMULA
+from questions_gen.schema import Language
 
 Problem = Mapping[str, Any]
 """A sample's row with its `hints`."""
 
-TITLE = "Problems"
-NOTE = (
-    "Written by a model. The rewards have looked at the form of these problems, and nobody has solved them: answers "
-    "and hints are the model's own."
-)
-ENGINES: dict[str, tuple[str, ...]] = {
-    "pdflatex": ("-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error"),
-    "tectonic": ("--untrusted", "--chatter", "minimal"),
+
+@dataclass(frozen=True)
+class Words:
+    """What the sheet says beside what the model wrote."""
+
+    title: str
+    note: str
+    problem: str
+    hints: str
+    no_hint: str
+    answers: str
+    proof: str
+    sources: str
+    asked: str
+    verdict: str
+    nearest: str
+
+
+WORDS: dict[Language, Words] = {
+    "en": Words(
+        title="Problems",
+        note="Written by a model. The rewards have looked at the form of these problems, and nobody has solved them: "
+        "answers and hints are the model's own.",
+        problem="Problem {}",
+        hints="Hints",
+        no_hint="The model gave none that helps.",
+        answers="Answers",
+        proof="None: it asks for a proof.",
+        sources="Where they come from",
+        asked="Model {}, seed {}, asked:",
+        verdict="Verdict: gate passed, total {} ({}).",
+        nearest="Nearest known problem, similarity {}:",
+    ),
+    "zh": Words(
+        title="试题",
+        note="由模型编写。奖励只看了题目的形式，没有人解过这些题：答案和提示都是模型自己给出的。",
+        problem="第 {} 题",
+        hints="提示",
+        no_hint="模型没有给出有用的提示。",
+        answers="答案",
+        proof="无：这是一道证明题。",
+        sources="题目来源",
+        asked="模型 {}，种子 {}，提问：",
+        verdict="判定：通过门控，总分 {}（{}）。",
+        nearest="最接近的已知题目，相似度 {}：",
+    ),
 }
+ENGINES: dict[Language, tuple[str, ...]] = {"en": ("pdflatex", "tectonic"), "zh": ("xelatex", "tectonic")}
+"""Programs that set a sheet, the first that is installed is taken. pdflatex has no Chinese fonts."""
+_TEXLIVE = ("-no-shell-escape", "-interaction=nonstopmode", "-halt-on-error")
+OPTIONS = {"pdflatex": _TEXLIVE, "xelatex": _TEXLIVE, "tectonic": ("--untrusted", "--chatter", "minimal")}
 SECONDS = 60
+CHINESE = "\\usepackage[UTF8,scheme=plain]{ctex}\n"
 PREAMBLE = r"""\documentclass[11pt]{article}
 \usepackage{amsmath,amssymb}
 \usepackage[margin=25mm]{geometry}
@@ -39,50 +84,51 @@ _MARKS = re.compile(r"([\\`*_{}\[\]<>#|!~$&])")
 _LINE_START = re.compile(r"^(\s*)([-+=]|\d+[.)])", re.MULTILINE)
 
 
-def markdown(problems: Sequence[Problem]) -> str:
-    return _sheet(problems, _markdown_text, _markdown_answer, _markdown_heading, _code) + "\n"
+def markdown(problems: Sequence[Problem], language: Language) -> str:
+    return _sheet(problems, WORDS[language], _markdown_text, _markdown_answer, _markdown_heading, _code) + "\n"
 
 
-def latex(problems: Sequence[Problem]) -> str:
-    body = _sheet(problems, tex.latex, tex.answer, _latex_heading, tex.verbatim)
-    return f"{PREAMBLE}{body}\n\\end{{document}}\n"
+def latex(problems: Sequence[Problem], language: Language) -> str:
+    """A document for ENGINES[language]. Chinese needs the package ctex, and is shown as numbers in an English sheet."""
+    body = _sheet(problems, WORDS[language], tex.latex, tex.answer, _latex_heading, tex.verbatim)
+    if language == "en":
+        return f"{PREAMBLE}{body}\n\\end{{document}}\n"
+    first, begin, rest = PREAMBLE.partition("\\begin{document}")
+    return f"{first}{CHINESE}{begin}{rest}{tex.with_chinese(body)}\n\\end{{document}}\n"
 
 
 def _sheet(
     problems: Sequence[Problem],
+    words: Words,
     text: Callable[[str], str],
     answer: Callable[[str], str],
     heading: Callable[[int, str], str],
     quiet: Callable[[str], str],
 ) -> str:
-    """The sheet in a language that writes headings, texts, answers and sources so."""
-    numbered = list(enumerate(problems, 1))
-    parts = [heading(1, TITLE), text(NOTE)]
-    parts += [f"{heading(2, f'Problem {n}')}\n\n{text(harmless(p['statement']))}" for n, p in numbered]
-    parts.append(heading(1, "Hints"))
-    for number, problem in numbered:
-        hints = [text(harmless(hint)) for hint in problem["hints"]] or [text("The model gave none that helps.")]
-        parts += [heading(2, f"Problem {number}"), *hints]
-    parts.append(heading(1, "Answers"))
-    for number, problem in numbered:
+    """The sheet in a markup that writes headings, texts, answers and sources so."""
+    numbered = [(heading(2, words.problem.format(number)), problem) for number, problem in enumerate(problems, 1)]
+    parts = [heading(1, words.title), text(words.note)]
+    parts += [f"{name}\n\n{text(harmless(problem['statement']))}" for name, problem in numbered]
+    parts.append(heading(1, words.hints))
+    for name, problem in numbered:
+        parts += [name, *([text(harmless(hint)) for hint in problem["hints"]] or [text(words.no_hint)])]
+    parts.append(heading(1, words.answers))
+    for name, problem in numbered:
         given = problem["answer"]
-        parts += [
-            heading(2, f"Problem {number}"),
-            text("None: it asks for a proof.") if given is None else answer(harmless(given)),
-        ]
-    parts.append(heading(1, "Where they come from"))
-    for number, problem in numbered:
+        parts += [name, text(words.proof) if given is None else answer(harmless(given))]
+    parts.append(heading(1, words.sources))
+    for name, problem in numbered:
         verdict = problem["verdict"]
         rewards = ", ".join(f"{name} {value:.2f}" for name, value in verdict["rewards"].items() if value is not None)
         parts += [
-            heading(2, f"Problem {number}"),
-            text(f"Model {problem['model']}, seed {problem['seed']}, asked:"),
+            name,
+            text(words.asked.format(problem["model"], problem["seed"])),
             quiet(harmless(problem["prompt"])),
-            text(f"Verdict: gate passed, total {verdict['total']:.2f} ({rewards})."),
+            text(words.verdict.format(f"{verdict['total']:.2f}", rewards)),
         ]
         if problem["nearest"] is not None:
-            near = f"{problem['nearest_similarity']:.2f}"
-            parts += [text(f"Nearest known problem, similarity {near}:"), text(harmless(problem["nearest"]))]
+            near = words.nearest.format(f"{problem['nearest_similarity']:.2f}")
+            parts += [text(near), text(harmless(problem["nearest"]))]
     return "\n\n".join(parts)
 
 
@@ -117,13 +163,14 @@ def _markdown_heading(level: int, title: str) -> str:
 
 def _latex_heading(level: int, title: str) -> str:
     kind = "section" if level == 1 else "subsection"
-    page = "" if title == TITLE or level > 1 else "\\newpage\n"
+    first = title in {words.title for words in WORDS.values()}
+    page = "" if first or level > 1 else "\\newpage\n"
     return rf"{page}\{kind}*{{{title}}}"
 
 
-def engine() -> str | None:
-    """A LaTeX that is installed here."""
-    return next((name for name in ENGINES if shutil.which(name)), None)
+def engine(language: Language) -> str | None:
+    """A LaTeX that is installed here and can set the language."""
+    return next((name for name in ENGINES[language] if shutil.which(name)), None)
 
 
 def make_pdf(source: str, target: Path, program: str) -> str | None:
@@ -132,7 +179,7 @@ def make_pdf(source: str, target: Path, program: str) -> str | None:
         (Path(folder) / "sheet.tex").write_text(source, encoding="utf-8")
         # paranoid: it reads and writes below its folder alone; the dates: equal sources give equal files
         quiet = {"openin_any": "p", "openout_any": "p", "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
-        command = [program, *ENGINES[program], "sheet.tex"]
+        command = [program, *OPTIONS[program], "sheet.tex"]
         try:
             done = subprocess.run(
                 command, cwd=folder, env={**os.environ, **quiet}, stdin=subprocess.DEVNULL, capture_output=True,

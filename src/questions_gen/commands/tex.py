@@ -76,6 +76,8 @@ ACCENTS = {
     "\u030c": r"\v", "\u0327": r"\c",
 }  # fmt: skip
 
+_CHINESE = re.compile(r"\[U\+(30[0-3][0-9A-F]|FF[0-6][0-9A-F]|[4-9][0-9A-F]{3})\]")
+"""Ideographs of the basic plane, CJK punctuation and full-width forms, as `_character` numbers them."""
 _TOKEN = re.compile(r"\\[a-zA-Z]+\*?|\\.|\s+|.", re.DOTALL)
 
 
@@ -142,6 +144,15 @@ def _character(character: str) -> str:
     if base.isascii() and base.isalpha() and len(marks) == 1 and marks[0] in ACCENTS:
         return f"{ACCENTS[marks[0]]}{{{base}}}"
     return f"[U+{ord(character):04X}]"
+
+
+def with_chinese(source: str) -> str:
+    """A document's source with Chinese characters instead of their numbers, for one that has fonts for them.
+
+    >>> with_chinese(latex("求 $x$ 的值。"))
+    '求 $x$ 的值。'
+    """
+    return _CHINESE.sub(lambda found: chr(int(found[1], 16)), source)
 
 
 class _Formula:
