@@ -21,8 +21,9 @@ CONFIGS = Path("conf/launch")
 """A file of accelerate's for each engine but ddp."""
 LAUNCHED = "QUESTIONS_GEN_LAUNCHED"
 """An environment variable of the processes that were started here."""
-PATIENCE = 5.0
-"""Seconds that a launcher has to see a Ctrl-C by itself, as it does in a terminal."""
+PATIENCE = 40.0
+"""Seconds that a launcher has to end after a Ctrl-C, which it sees by itself in a terminal: torchrun gives its processes
+30, and a second signal would stop it from ending them."""
 
 
 def is_worker() -> bool:
