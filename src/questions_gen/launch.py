@@ -22,8 +22,8 @@ CONFIGS = Path("conf/launch")
 LAUNCHED = "QUESTIONS_GEN_LAUNCHED"
 """An environment variable of the processes that were started here."""
 PATIENCE = 40.0
-"""Seconds that a launcher has to end after a Ctrl-C, which it sees by itself in a terminal: torchrun gives its processes
-30, and a second signal would stop it from ending them."""
+"""Seconds that a launcher has to end after a Ctrl-C, which it sees by itself in a terminal: torchrun gives its
+processes 30, and a second signal would stop it from ending them."""
 
 
 def is_worker() -> bool:
