@@ -269,7 +269,7 @@ def _grpo(case: Case, params: dict[str, Any], folder: Path) -> None:
     def prompt(digits: int) -> Prompt:
         return Prompt(id="prompt", task="problem", messages=(Message(role="user", content="7" * digits),))
 
-    digits = case.length - count_tokens(tokenizer, prompt(1), grpo.sampling) + 1
+    digits = case.length - count_tokens(tokenizer, prompt(1).messages, grpo.sampling) + 1
     asked = [prompt(digits).model_copy(update={"id": f"prompt-{n}"}) for n in range(grpo.groups)]
     reward = GroupReward(
         judge, history, asked, 1, base=judge.weights, dynamic=grpo.dynamic_weights, failed=folder / "failed.jsonl"

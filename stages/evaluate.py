@@ -182,7 +182,7 @@ def work(
     choose = partial(
         chosen_variations,
         count=evaluate.variations,
-        tokens=partial(count_tokens, tokenizer, sampling=evaluate.sampling),
+        tokens=lambda prompt: count_tokens(tokenizer, prompt.messages, evaluate.sampling),
         room=model.max_length - evaluate.sampling.max_new_tokens,
         language=language,
     )

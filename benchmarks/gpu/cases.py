@@ -320,7 +320,7 @@ def _grpo(case: Case, shape: str, values: Mapping[str, Any], folder: Path, work:
     problems = tiny_problems(20)
     history = History(values["rewards"].history_size)
     judge = load_judge(values["rewards"], work / "mixed", history)
-    asked = draw_prompts(problems, grpo.tasks, grpo.groups, seed=1)
+    asked, _ = draw_prompts(problems, grpo.tasks, grpo.groups, seed=1)
     reward = GroupReward(
         judge, history, asked, 1, base=judge.weights, dynamic=grpo.dynamic_weights, failed=work / "failed.jsonl"
     )

@@ -10,6 +10,7 @@ import pytest
 
 from questions_gen import files
 from questions_gen.answers import parse_completion
+from questions_gen.errors import UserError
 from questions_gen.history import History
 from questions_gen.params import load_params
 from questions_gen.rewards.combine import RewardParams, load_judge
@@ -130,12 +131,12 @@ def test_groups_without_spread_teach_nothing_and_are_counted(workspace: Path, ca
 
 def test_prompts_are_drawn_by_their_shares() -> None:
     shares = TaskShares(problem=0.4, variation=0.3, innovation=0.2)
-    prompts = draw_prompts(tiny_problems(6), shares, 900, seed=1)
+    prompts, _ = draw_prompts(tiny_problems(6), shares, 900, seed=1)
     counts = Counter(prompt.task for prompt in prompts)
     assert len({prompt.id for prompt in prompts}) == 900
     for task, share in (("problem", 4 / 9), ("variation", 3 / 9), ("innovation", 2 / 9)):
         assert abs(counts[task] / 900 - share) < 0.05
-    assert prompts == draw_prompts(tiny_problems(6), shares, 900, seed=1)
+    assert (prompts, 0) == draw_prompts(tiny_problems(6), shares, 900, seed=1)
     assert {prompt.kind for prompt in prompts if prompt.task == "variation"} == set(KINDS)
     assert all((prompt.original is None) == (prompt.task == "problem") for prompt in prompts)
 
@@ -144,11 +145,33 @@ def test_an_innovation_sees_the_nearest_problems_and_not_itself() -> None:
     same = "Find the number of ways to tile a board of {n} by 2 with dominoes."
     statements = [same.format(n=3), same.format(n=7), "Compute the integral of x squared.", "Prove that 2 is prime."]
     problems = [Problem(id=str(i), statement=s, source="t", licence="MIT") for i, s in enumerate(statements)]
-    prompt = draw_prompts(problems, TaskShares(problem=0, variation=0, innovation=1), 20, seed=0)
-    asked = next(p for p in prompt if p.original == statements[0])
+    drawn, _ = draw_prompts(problems, TaskShares(problem=0, variation=0, innovation=1), 20, seed=0)
+    asked = next(p for p in drawn if p.original == statements[0])
     text = asked.messages[0].content
     assert text.count(statements[0]) == 1
     assert statements[1] in text
+
+
+def test_a_prompt_that_is_too_long_is_cut_down_or_drawn_anew() -> None:
+    problems = tiny_problems(20)
+    shares = TaskShares(problem=0.4, variation=0.3, innovation=0.2)
+
+    def length(messages) -> int:
+        return sum(len(message.content) for message in messages)
+
+    free, none = draw_prompts(problems, shares, 300, seed=1)
+    most = {task: max(length(p.messages) for p in free if p.task == task) for task in ("variation", "innovation")}
+    fewer, none_too = draw_prompts(problems, shares, 300, 1, fits=lambda asked: length(asked) < most["innovation"] - 40)
+    assert none == none_too == 0
+    assert [p.task for p in fewer] == [p.task for p in free], "an innovation has fewer neighbours, and all else stays"
+    cut = [before != after for before, after in zip(free, fewer, strict=True)]
+    assert {p.task for p, changed in zip(free, cut, strict=True) if changed} == {"innovation"}
+    short, too_long = draw_prompts(problems, shares, 300, 1, fits=lambda asked: length(asked) < most["variation"] - 10)
+    assert too_long > 0
+    assert len(short) == 300
+    assert max(length(p.messages) for p in short) < most["variation"] - 10
+    with pytest.raises(UserError, match="leave no room in model.max_length"):
+        draw_prompts(problems, shares, 3, 1, fits=lambda asked: False)
 
 
 def test_shares_that_are_all_zero_are_refused() -> None:
@@ -224,7 +247,7 @@ def test_only_what_passed_is_learnt() -> None:
 
 
 def test_rollouts_of_a_checkpoint_bring_the_history_and_the_weights_back(tmp_path: Path) -> None:
-    prompts = draw_prompts(tiny_problems(3), TaskShares(problem=1, variation=0, innovation=0), 2, seed=0)
+    prompts, _ = draw_prompts(tiny_problems(3), TaskShares(problem=1, variation=0, innovation=0), 2, seed=0)
 
     def reward() -> GroupReward:
         return GroupReward(Favour(), History(5), prompts, 0, base=WEIGHTS, dynamic=DYNAMIC, failed=tmp_path / "failed")

@@ -64,9 +64,9 @@ def generate(
     return completions
 
 
-def count_tokens(tokenizer: Any, prompt: Prompt, sampling: SamplingParams) -> int:
+def count_tokens(tokenizer: Any, messages: Sequence[Message], sampling: SamplingParams) -> int:
     """Of the prompt as the model reads it."""
-    return len(tokenizer(render(tokenizer, prompt.messages, sampling), add_special_tokens=False)["input_ids"])
+    return len(tokenizer(render(tokenizer, messages, sampling), add_special_tokens=False)["input_ids"])
 
 
 def end_tokens(model: Any, tokenizer: Any) -> set[int]:

@@ -9,7 +9,7 @@ that a killed run goes on as if nothing had happened.
 import random
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any, Literal
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from questions_gen import files, prompts
+from questions_gen.errors import UserError
 from questions_gen.history import History
 from questions_gen.params import Count, Positive, Section, Share
 from questions_gen.problem import Features, features, similarity
@@ -46,7 +47,7 @@ from questions_gen.training.checkpoints import (
     tracking_callback,
 )
 from questions_gen.training.coordinated import CoordinatedParams, coordinate
-from questions_gen.training.generate import SamplingParams, end_tokens, template_arguments
+from questions_gen.training.generate import SamplingParams, count_tokens, end_tokens, template_arguments
 from questions_gen.training.processes import agreed, main_only, share_of_batch
 from questions_gen.training.rollouts import GroupReward, samples, step_numbers, to_csv
 from questions_gen.training.sft import Optimizer
@@ -54,6 +55,8 @@ from questions_gen.training.sft import Optimizer
 KINDS: tuple[VariationKind, ...] = ("context_change", "parameter_change", "practical_application")
 NEIGHBOURS = 2
 """Known problems shown beside the one that an innovation has to leave behind."""
+MOST_TOO_LONG = 20
+"""Draws that are too long for each prompt that is wanted, at most."""
 
 
 class TaskShares(Section):
@@ -106,29 +109,48 @@ class GrpoParams(Section):
 
 
 def draw_prompts(
-    problems: Sequence[Problem], shares: TaskShares, count: int, seed: int, language: Language = "en"
-) -> list[Prompt]:
-    """`count` prompts of the three tasks, drawn by `shares` from problems drawn evenly."""
+    problems: Sequence[Problem],
+    shares: TaskShares,
+    count: int,
+    seed: int,
+    language: Language = "en",
+    fits: Callable[[tuple[Message, ...]], bool] = lambda _: True,
+) -> tuple[list[Prompt], int]:
+    """`count` prompts of the three tasks, drawn by `shares` from problems drawn evenly; and how many were too long.
+
+    An innovation that doesn't fit is shown fewer neighbours; a prompt that still doesn't is drawn anew.
+    Raises UserError where hardly any fits.
+    """
     draw = random.Random(seed)
     known = [features(problem.statement) for problem in problems]
     weights = [shares.problem, shares.variation, shares.innovation]
-    drawn = []
-    for number in range(count):
+    drawn: list[Prompt] = []
+    too_long = 0
+    while len(drawn) < count:
         task = draw.choices(["problem", "variation", "innovation"], weights)[0]
         problem = draw.choice(problems)
         kind = draw.choice(KINDS) if task == "variation" else None
+        messages = next(filter(fits, _messages(task, problem, kind, problems, known, language)), None)
+        if messages is None:
+            too_long += 1
+            if too_long > MOST_TOO_LONG * count:
+                raise UserError(
+                    f"grpo: {too_long} of {too_long + len(drawn)} prompts leave no room in model.max_length for "
+                    "grpo.sampling.max_new_tokens; raise the one, lower the other, or lower mix.max_tokens"
+                )
+            continue
         drawn.append(
             Prompt(
-                id=f"grpo-{number:05d}",
+                id=f"grpo-{len(drawn):05d}",
                 task=task,
-                messages=_messages(task, problem, kind, problems, known, language),
+                messages=messages,
                 topic=problem.topic,
                 concepts=problem.concepts,
                 original=None if task == "problem" else problem.statement,
                 kind=kind,
             )
         )
-    return drawn
+    return drawn, too_long
 
 
 def _messages(
@@ -138,12 +160,16 @@ def _messages(
     problems: Sequence[Problem],
     known: Sequence[Features],
     language: Language,
-) -> tuple[Message, ...]:
+) -> Iterator[tuple[Message, ...]]:
+    """The prompt, and shorter ones of the same task."""
     if task == "problem":
-        return prompts.problem_messages(problem.topic, problem.concepts, language)
-    if kind is not None:
-        return prompts.variation_messages(kind, problem.statement, language)
-    return prompts.innovation_messages(problem.statement, _neighbours(problem, problems, known), language)
+        yield prompts.problem_messages(problem.topic, problem.concepts, language)
+    elif kind is not None:
+        yield prompts.variation_messages(kind, problem.statement, language)
+    else:
+        neighbours = _neighbours(problem, problems, known)
+        for shown in range(len(neighbours), -1, -1):
+            yield prompts.innovation_messages(problem.statement, neighbours[:shown], language)
 
 
 def _neighbours(problem: Problem, problems: Sequence[Problem], known: Sequence[Features]) -> list[str]:
@@ -172,7 +198,14 @@ def train(
     if grpo.rollouts != "transformers":
         require_vllm("grpo.rollouts")
     use_backend(model_params)
-    drawn = draw_prompts(problems, grpo.tasks, grpo.rounds * grpo.steps * grpo.groups, seed, judge.language)
+    wanted = grpo.rounds * grpo.steps * grpo.groups
+    room = model_params.max_length - grpo.sampling.max_new_tokens  # vLLM refuses what is longer than max_length
+    tokenizer = load_tokenizer(base)
+
+    def fits(messages: tuple[Message, ...]) -> bool:
+        return count_tokens(tokenizer, messages, grpo.sampling) <= room
+
+    drawn, too_long = draw_prompts(problems, grpo.tasks, wanted, seed, judge.language, fits)
     reward = GroupReward(
         judge,
         history,
@@ -205,6 +238,7 @@ def train(
     metrics = {
         "completions": len(reward.policy_rows()),
         "history": len(history.statements),
+        "prompts_too_long": too_long,
         "groups": groups,
         "groups_without_spread": flat,
         "coordinated": {name: coordinated[name] for name in sorted(coordinated)},

@@ -5,7 +5,7 @@ from typing import Any
 
 from questions_gen.errors import UserError
 from questions_gen.schema import FinishReason, Message
-from questions_gen.training.generate import SamplingParams, opened, render, sample
+from questions_gen.training.generate import SamplingParams, count_tokens, opened, render, sample
 
 
 def stream(
@@ -28,7 +28,7 @@ def stream(
             on_text(text)
 
     prompt = render(tokenizer, messages, sampling)
-    length = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
+    length = count_tokens(tokenizer, messages, sampling)
     longest = getattr(model.config, "max_position_embeddings", None)
     if longest is not None and length + sampling.max_new_tokens > longest:
         raise UserError(f"the prompt has {length} tokens, and the model reads {longest} with its answer; shorten it")
