@@ -103,13 +103,16 @@ def chosen_variations(
 
 
 def own_problems(asked: Sequence[Asked], completions: Sequence[Completion]) -> dict[str, str]:
-    """Of each prompt for a new problem the first completion with a statement: own/<prompt id> → statement."""
+    """Of each prompt for a new problem the first completion with a statement: own/<prompt id> → statement.
+
+    In an order by hash, so that the first ones are of all topics.
+    """
     new = {one.prompt.id for one in asked if one.test == "new"}
     found: dict[str, str] = {}
     for completion in completions:
         if completion.prompt_id in new and completion.statement.strip():
             found.setdefault(f"own/{completion.prompt_id}", completion.statement.strip())
-    return found
+    return {name: found[name] for name in sorted(found, key=prompts.hash_of)}
 
 
 def judged(judge: Judge, asked: Sequence[Asked], completions: Sequence[Completion], thinking: bool) -> list[Evaluated]:

@@ -1,6 +1,7 @@
 """judge: the teacher's scores of a few problems of each model, by the same question as in teach."""
 
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 
 from questions_gen import files
@@ -15,7 +16,7 @@ from questions_gen.teacher.session import Teacher, consult
 
 class JudgeParams(Section):
     samples: Count
-    """Problems of each model: the first new ones, written without thinking, that have a statement."""
+    """Problems of each model: new ones, written without thinking, that have a statement."""
 
 
 async def score(teacher: Teacher, completion: Completion) -> Evaluation | str:
@@ -27,10 +28,17 @@ async def score(teacher: Teacher, completion: Completion) -> Evaluation | str:
 
 
 def questions(evaluation: Path, judge: JudgeParams) -> list[Completion]:
-    """The problems that the teacher scores."""
+    """The problems that the teacher scores: one of each prompt first, in an order by hash, so that all topics come."""
     rows = files.read_records(evaluation / "rows.jsonl", Evaluated)
-    new = [row.completion for row in rows if row.test == "new" and not row.thinking]
-    return [completion for completion in new if completion.statement.strip()][: judge.samples]
+    sampled: Counter[str] = Counter()
+    ranked = []
+    for completion in (row.completion for row in rows if row.test == "new" and not row.thinking):
+        if completion.statement.strip():
+            place = sha256(completion.prompt_id.encode()).hexdigest()
+            ranked.append((sampled[completion.prompt_id], place, completion))
+        sampled[completion.prompt_id] += 1
+    ranked.sort(key=lambda entry: entry[:2])
+    return [completion for *_, completion in ranked[: judge.samples]]
 
 
 def work(

@@ -50,6 +50,10 @@ def test_boxed(text, expected, reason):
         ("Find x.\nAnswer: \\boxed{...}", ("Find x.\nAnswer: \\boxed{...}", None), "the dots of the prompt"),
         ("Find x.\nAnswer: \\boxed{\\ldots }", ("Find x.\nAnswer: \\boxed{\\ldots }", None), "the same in LaTeX"),
         ("Answer: \\boxed{1}", ("", "1"), "no statement"),
+        ("Find x.\nAnswer: \\[\\boxed{3}\\]", ("Find x.", "3"), "displayed"),
+        ("Find x.\n\\textbf{Answer:} \\(\\boxed{3}\\)", ("Find x.", "3"), "in LaTeX's bold"),
+        ("Find x.\n\n---\n### Answer: \\boxed{3}", ("Find x.", "3"), "a heading under a line"),
+        ("Find x.\nAnswer: \\boxed{3} cm", ("Find x.\nAnswer: \\boxed{3} cm", None), "more than the box"),
     ],
 )
 def test_split_answer(text, expected, reason):

@@ -11,10 +11,14 @@ from questions_gen.schema import Completion, FinishReason
 OPEN, _CLOSE = "<think>", "</think>"
 _BRACE = re.compile(r"\\boxed\s{0,8}\{|\\.|[{}]", re.DOTALL)
 _ANSWER_LINE = re.compile(
-    r"^[ \t]{0,8}(?:\*\*|__)?(?:(?:Final )?Answer|(?:最终)?答案)(?:\*\*|__)?[ \t]{0,8}[:：](?:\*\*|__)?",
+    r"^[ \t]{0,8}(?:#{1,6}[ \t]{0,8})?(?:\*\*|__|\\textbf\{)?"
+    r"(?:(?:Final )?Answer|(?:最终)?答案)(?:\*\*|__)?[ \t]{0,8}[:：](?:\*\*|__|\})?",
     re.MULTILINE | re.IGNORECASE,
 )
-_LINE_EDGES = " \t\r\n$.。*"
+_EDGE = re.compile(r"[\s$.。*]|\\[()\[\]]")
+"""What may stand around the box: delimiters of mathematics, stars, a full stop."""
+_RULE = re.compile(r"\n[ \t]{0,8}(?:-{3,}|\*{3,})\Z")
+"""Markdown's line above an answer."""
 _PLACEHOLDER = re.compile(r"(?:\s|\.|…|\\[lc]?dots)*")
 """Nothing, or the dots of the prompt itself, which are no answer."""
 
@@ -49,10 +53,14 @@ def split_answer(text: str) -> tuple[str, str | None]:
         return text, None
     line = text[start.end() :]
     span = _last_box(line)
-    if span is None or line[: span[0]].strip(_LINE_EDGES) or line[span[2] + 1 :].strip(_LINE_EDGES):
+    if span is None or _EDGE.sub("", line[: span[0]]) or _EDGE.sub("", line[span[2] + 1 :]):
         return text, None
     answer = line[span[1] : span[2]].strip()
-    return (text, None) if _PLACEHOLDER.fullmatch(answer) else (text[: start.start()].rstrip(), answer)
+    return (
+        (text, None)
+        if _PLACEHOLDER.fullmatch(answer)
+        else (_RULE.sub("", text[: start.start()].rstrip()).rstrip(), answer)
+    )
 
 
 def parse_completion(

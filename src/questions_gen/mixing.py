@@ -125,7 +125,9 @@ def _openmathreasoning(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _problems(row: Mapping[str, Any]) -> dict[str, Any]:
-    checked = Problem.model_validate({**row, "statement": row.get("statement") or " "})
+    fields = {name: value for name, value in row.items() if name in Problem.model_fields}
+    missing = {"id": "-", "source": "-", "licence": "-"}  # mix gives its own
+    checked = Problem.model_validate({**missing, **fields, "statement": row.get("statement") or " "})
     fields = checked.model_dump(exclude={"id", "source", "licence"})
     return {**fields, "statement": checked.statement.strip()}
 

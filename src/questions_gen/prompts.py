@@ -195,7 +195,11 @@ def topic_prompts(
 
 def in_hash_order(problems: Sequence[Problem]) -> list[Problem]:
     """An order that only the ids decide."""
-    return sorted(problems, key=lambda problem: (hashlib.sha256(problem.id.encode()).hexdigest(), problem.id))
+    return sorted(problems, key=lambda problem: (hash_of(problem.id), problem.id))
+
+
+def hash_of(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def variation_prompts(name: str, original: str, language: Language = "en") -> list[Prompt]:

@@ -53,7 +53,11 @@ _PATTERNS: dict[str, tuple[tuple[float, str], ...]] = {
     ),
 }  # fmt: skip
 _COMPILED = {
-    topic: tuple((weight, re.compile(rf"(?<![a-z\\])(?:{pattern})(?![a-z])")) for weight, pattern in patterns)
+    # a word of letters stands alone; a command may touch what is before it, and Chinese anything
+    topic: tuple(
+        (weight, re.compile(rf"(?:(?<![a-z\\])|(?![a-z]))(?:{pattern})(?:(?![a-z])|(?<![a-z]))"))
+        for weight, pattern in patterns
+    )
     for topic, patterns in _PATTERNS.items()
 }
 _LOOKED_AT = 4_000

@@ -1,5 +1,6 @@
 """judge as a whole, against a server on loopback."""
 
+from hashlib import sha256
 from pathlib import Path
 
 from questions_gen import files
@@ -45,17 +46,34 @@ def run_judge(
     )
 
 
-def test_the_first_problems_with_a_statement_are_scored(tmp_path: Path) -> None:
+def test_problems_with_a_statement_are_scored(tmp_path: Path) -> None:
+    texts = ["", "What is 2?", "What is 3?", "What is 4?"]
     with FakeTeacher() as server:
-        log = run_judge(tmp_path, server.base_url, ["", "What is 2?", "What is 3?", "What is 4?"])
+        log = run_judge(tmp_path, server.base_url, texts)
         assert len(server.bodies) == 2
     rows = files.read_rows(tmp_path / "judgement/evaluations.jsonl")
-    assert [row["problem_id"] for row in rows] == ["c1", "c2"]
+    assert [row["problem_id"] for row in rows] == sorted(by_hash("c1", "c2", "c3")[:2])
     assert log.metrics["n"] == 2
     assert log.metrics["mean"]["overall"] == (rows[0]["overall"] + rows[1]["overall"]) / 2
     assert log.metrics["dropped"] == {}
-    assert run_judge(tmp_path, None, ["", "What is 2?", "What is 3?"], mode="replay", out="replayed") == log
+    assert run_judge(tmp_path, None, texts, mode="replay", out="replayed") == log
     assert contents(tmp_path / "judgement") == contents(tmp_path / "replayed")
+
+
+def by_hash(*names: str) -> list[str]:
+    return sorted(names, key=lambda name: sha256(f"p-{name}".encode()).hexdigest())
+
+
+def test_each_prompt_comes_once_before_one_comes_twice_and_all_topics_do(tmp_path: Path) -> None:
+    """The rows are in the order of topics; the first of them alone would be of one."""
+    names = [f"{topic}{number}" for topic in ("algebra", "geometry", "number theory") for number in range(8)]
+    rows = [row(name, "What is 2?") for name in names for _ in range(2)]
+    files.write_rows(tmp_path / "rows.jsonl", rows)
+    chosen = [c.id for c in judge.questions(tmp_path, judge.JudgeParams(samples=12))]
+    assert chosen == by_hash(*names)[:12]
+    assert {name.rstrip("01234567") for name in chosen} == {"algebra", "geometry", "number theory"}
+    every = judge.questions(tmp_path, judge.JudgeParams(samples=30))
+    assert [c.id for c in every] == (by_hash(*names) * 2)[:30]
 
 
 def test_only_new_problems_without_thinking_are_scored(tmp_path: Path) -> None:

@@ -29,6 +29,22 @@ def reasons(text: str, finish_reason: str = "stop") -> tuple[str, ...]:
             "half-open intervals",
         ),
         ("Solve $x^2-5x+6=0$.", "short"),
+        ("For real numbers $a<b<c$, prove that $(a-b)(b-c)>0$.", "a chain that looks like a tag"),
+        ("Find all pairs of integers $1<i<j$ such that $ij>100$ and $j<40$.", "and so does this one"),
+        (
+            r"Reals satisfy \begin{align*} x+y &= 7 \\ x-y &= 1 \end{align*} Find $x$. Write it as $m$ over three.",
+            "an environment without dollars, in its place among the formulas",
+        ),
+        ("Which positive integer must be added to $1000$ so that the result is divisible by $7$?", "a condition"),
+        ("An integer is multiplied by $3$ and $5$ is added; the result is $26$. What is the integer?", "another"),
+        (
+            "The probability of $A$ is $3$ times that of $B$. The probability of $B$ is $2$ times the one of $C$. "
+            "One of the three happens. Find the probability of $A$.",
+            "probabilities that are compared",
+        ),
+        ("A triangle has sides $10{,}000$, $10{,}000$ and $12{,}000$. Find its area.", "thousands are set apart"),
+        ("Find the last digit of $11111111^{2024}$.", "eight equal digits are a number"),
+        ("Let $a$$b$ be two digits. Find $a+b$ if $ab=12$.", "two formulas that touch"),
     ],
 )
 def test_one_well_formed_problem_passes(text, why):
@@ -44,6 +60,10 @@ def test_one_well_formed_problem_passes(text, why):
         ("Find all primes $p with $p<10$.", "unbalanced_latex"),
         ("Primes are numbers with exactly two divisors.", "not_a_question"),
         ("Find all primes $p$ with $p<10$. The answer is 2, 3, 5, 7.", "answer_given_away"),
+        ("Find all primes $p$ with $p<10$. The result is 2, 3, 5, 7.", "answer_given_away"),
+        ("<p class='x'>Find all primes $p$ with $p<10$.</p>", "markup"),
+        ("Find all primes $p$ with $p<10$.<br />", "markup"),
+        ("The probability of $A$ is $3$. Find the probability that $A$ doesn't happen.", "contradiction"),
     ],
 )
 def test_reason(text, reason):
@@ -127,3 +147,12 @@ def test_genuine_problems_of_the_gaming_suite_pass():
     for line in (Path(__file__).parent / "gaming" / "genuine.jsonl").read_text().splitlines():
         row = json.loads(line)
         assert reasons(row["text"]) == (), row["id"]
+
+
+def test_an_environment_keeps_its_place_among_the_formulas():
+    reading = latex.read(
+        r"Let $a$ be $1$. \begin{align*} x &= \text{$b$} \end{align*} with $c$$d$, and \begin{cases} z \end{cases} too."
+    )
+    assert [formula.strip()[:9] for formula in reading.formulas] == ["a", "1", "\\begin{al", "c", "d", "\\begin{ca"]
+    assert reading.prose.count(latex.MATH) == 6
+    assert r"\text{ b }" in reading.formulas[2]

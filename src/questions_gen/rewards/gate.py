@@ -61,7 +61,7 @@ _HIDDEN = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffd\ue000-\uf8ff\ud800-\udfff]"
 )
 _MARKUP = re.compile(
-    r"<\|[a-z_]+\|>|\[/?INST\]|</?(?:think|s|p|div|br|html|b|i|span|script|body|img|table)\b[^>]{0,80}>|```|^\s*#{1,6}\s|\bdef \w+\(|\bimport \w+$|^\s*[{\[]\s*\"|https?://|www\."
+    r"<\|[a-z_]+\|>|\[/?INST\]|</?(?:think|s|p|div|br|html|b|i|span|script|body|img|table)(?:\s+[a-z-]+\s*=[^<>]{0,80})?\s*/?>|```|^\s*#{1,6}\s|\bdef \w+\(|\bimport \w+$|^\s*[{\[]\s*\"|https?://|www\."
     r"|\[(?:insert|your|number|name|value|problem|topic|blank)[^\]]{0,40}\]|<(?:number|name|value|problem|topic|answer|insert)[^>]{0,30}>|\{(?:number|problem|topic|answer)\}|lorem ipsum|\bTODO\b|\bX{3,}\b",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -127,10 +127,15 @@ _IDENTITY = re.compile(
     r"(?<![\w.^/])(\d{1,9}(?:\.\d{1,6})?)\s*(\+|-|\*|×|\\times|\\cdot|/|÷)\s*(\d{1,9}(?:\.\d{1,6})?)\s*=\s*\$?(\d{1,12}(?:\.\d{1,6})?)(?![\d.]*[*/+^])"
 )
 _ANSWER = re.compile(
-    r"\\boxed|\bthe (?:final |correct |right |required |desired |only )?(?:answer|solution|result) (?:is|was|would be|will be|should be|equals|must be|=|:)(?! (?:an?|not|unique|expressed|in|of|given|to be|known|independent|the (?:same|form|sum))\b)|(?:^|\n|[.?!(\[]\s*|\*\*)\W{0,3}(?:final |correct |expected )?(?:answers?|ans|solution|result)\W{0,3}(?:[:=]|\bis\b)|"
+    r"\\boxed|\bthe (?:final |correct |right |required |desired |only )?answer (?:is|was|would be|will be|should be|equals|must be|=|:)(?! (?:an?|not|unique|expressed|in|of|given|to be|known|independent|the (?:same|form|sum))\b)|(?:^|\n|[.?!(\[]\s*|\*\*)\W{0,3}(?:final |correct |expected )?(?:answers?|ans|solution|result)\W{0,3}(?:[:=]|\bis\b)|"
     r"\banswer\s*[:=]|\b(?:which|that) (?:equals|comes to|turns out to be) \d|\(?\bspoiler|\bhint\s*:|correct (?:choice|option) is|\bit(?: i|')s (?:easy|clear) to see that|(?:which|and the answer|it) turns out to be",
     re.IGNORECASE,
 )
+_RESULT = re.compile(
+    r"\bthe (?:final |correct |right |required |desired |only )?(?:solution|result) (?:is|was|would be|will be|should be|equals|must be|=|:)(?! (?:an?|not|unique|expressed|in|of|given|to be|known|independent|the (?:same|form|sum))\b)",
+    re.IGNORECASE,
+)
+"""Before the asking it is a condition: `… so that the result is divisible by 7`."""
 _CHOOSE = re.compile(
     r"\b(?:which (?:one )?of (?:the following|these (?:is|are|statements|options)|the (?:options|choices|statements|answers)(?: below| given)?)|(?:choose|select|pick|circle|mark) (?:the )?(?:correct|best|right|true|appropriate|most \w+)(?: \w+)? (?:answer|option|choice|one|statement|alternative)|(?:from|among) the (?:options|choices|alternatives)|"
     r"(?:options|choices) (?:below|given|are)|multiple[- ]choice|select one|select all|choose (?:from|one of) (?:the following|these))\b",
@@ -232,7 +237,7 @@ def _repetition(text: Text) -> bool:
     tokens = [next(formulas, "") if token == MATH else token.lower() for token in text.tokens]
     if any(_runs_on(tokens, size) for size in range(1, 14)):
         return True
-    if re.search(r"([^\s.\-_=*|0&\\])\1{7,}", text.statement):
+    if re.search(r"([^\s\d.\-_=*|&\\])\1{7,}", text.statement):
         return True
     return shrinks(text)
 
@@ -328,7 +333,9 @@ def _holds(identity: tuple[str, str, str, str]) -> bool:
 
 
 def _given_away(text: Text) -> bool:
-    return bool(_ANSWER.search(text.prose) or "\\boxed" in text.statement) or sense.states_what_it_asks(text)
+    after = "\n".join(text.sentences[text.asks[-1] + 1 :]) if text.asks else text.prose
+    told = _ANSWER.search(text.prose) or _RESULT.search(after) or "\\boxed" in text.statement
+    return bool(told) or sense.states_what_it_asks(text)
 
 
 def _missing_choices(text: Text) -> bool:

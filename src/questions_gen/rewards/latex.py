@@ -7,6 +7,7 @@ the parse, which only texts of MAX_PARSED characters and MAX_DEPTH nested groups
 """
 
 import re
+from itertools import islice
 from typing import NamedTuple
 
 MAX_PARSED = 8_000
@@ -27,6 +28,8 @@ _ENVIRONMENT = re.compile(
     r"\\begin\{(align|equation|gather|cases|array|aligned|eqnarray|multline|matrix|pmatrix)\*?\}.*?\\end\{\1\*?\}",
     re.DOTALL,
 )
+_MARK = re.compile(MATH)
+_PLACED = re.compile(f"{_ENVIRONMENT.pattern}|{MATH}", re.DOTALL)
 _BARE_PERCENT = re.compile(r"(?<!\\)%")
 _SPILT = re.compile(r"\A[^\n]*[=<>^\\][^\n]*(?<![\\{A-Za-z])(?:and|or|is|are|with|where|the|of)\s+\Z")
 _STRAY = re.compile(
@@ -52,9 +55,23 @@ def read(text: str) -> Reading:
             again = _split(priced)
             if again[2]:
                 prose, formulas, whole, _ = again
-    prose = _ENVIRONMENT.sub(lambda found: formulas.append(found.group()) or f" {MATH} ", prose)
+    prose, formulas = _with_environments(prose, formulas)
     prose = prose.replace("\\$", "$").replace("\\%", "%")
     return Reading(prose, tuple(formulas), whole and _groups_closed(text))
+
+
+def _with_environments(prose: str, formulas: list[str]) -> tuple[str, list[str]]:
+    """Environments outside of all delimiters as formulas too, in their places."""
+    old, ordered = iter(formulas), []
+
+    def take(found: re.Match[str]) -> str:
+        if found.group() == MATH:
+            ordered.extend(islice(old, 1))  # none for a mark that the text itself has
+            return MATH
+        ordered.append(_MARK.sub(lambda _: next(old, ""), found.group()))  # formulas in a text of the environment
+        return f" {MATH} "
+
+    return _PLACED.sub(take, prose), ordered
 
 
 def parses(reading: Reading) -> bool:
@@ -88,14 +105,14 @@ def _split(text: str) -> tuple[str, list[str], bool, bool]:
         if not opened and token in _CLOSING:
             prose.append(text[start : match.start()])
             opened, start = token, match.end()
-        elif opened and token == _CLOSING[opened]:
+        elif opened and (token == _CLOSING[opened] or (opened == "$" and token == "$$")):  # $a$$b$: two formulas
             formula = text[start : match.start()]
             doubtful |= len(formula) > 12 and (
                 "\n\n" in formula or bool(_FREE_WORDS.search(_TEXT_COMMAND.sub(" ", formula)))
             )
             formulas.append(formula)
             prose.append(f" {MATH} ")
-            opened, start = "", match.end()
+            opened, start = (opened if token == "$$" and opened == "$" else ""), match.end()
         else:
             whole = False
     prose.append(text[start:])

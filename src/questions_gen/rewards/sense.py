@@ -57,8 +57,10 @@ _TRIANGLE_ANGLES = re.compile(
     r"\btriangle[^.?!]{0,60}?\bangles?[^.?!\d]{0,40}?(\d+)[^\d.?!]{1,20}?(\d+)[^\d.?!]{1,20}?(\d+)\s*(?:degrees|°|\^|\\circ|\$)",
     re.IGNORECASE,
 )
+_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|,)(?=\d{3}(?!\d))")
+"""`10{,}000` and `10,000`: a list of numbers has blanks."""
 _PROBABILITY = re.compile(
-    r"\bprobability (?:of [^.,?]{0,50} )?(?:is|equals|=)\s*(?:equal to )?\$?\s*(\d+(?:\.\d+)?)(?![\d./]*\s*(?:/|\\|%|percent))",
+    r"\bprobability (?:of [^.,?]{0,50} )?(?:is|equals|=)\s*(?:equal to )?\$?\s*(\d+(?:\.\d+)?)(?![\d./]*\s*(?:/|\\|\^|%|percent|times\b|more\b))",
     re.IGNORECASE,
 )
 _BOTH = re.compile(
@@ -152,7 +154,7 @@ def asks_for_nothing_known(text: Text) -> bool:
 
 def contradicts_itself(text: Text) -> bool:
     """Bounds that leave nothing, impossible triangles and probabilities, opposites at once. Only what can be told for sure."""
-    prose = text.statement.replace("$", "")
+    prose = _THOUSANDS.sub("", text.statement.replace("$", ""))
     if _BOTH.search(prose):
         return True
     for match in _TRIANGLE_SIDES.finditer(prose):
