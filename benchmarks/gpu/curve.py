@@ -20,7 +20,9 @@ from questions_gen.report.comparison import Row, to_markdown
 from questions_gen.report.drawing import lines
 
 STRETCHES = 10
-"""Rows of the curve's table, and points of the chart that a mean of as many steps makes."""
+"""Rows of the curve's table."""
+POINT = 5
+"""Steps whose mean is a point of the chart."""
 PAIRS = (("base", "sft"), ("sft", "grpo"))
 STEP_KEYS = ("step", "reward", "gate", "difficulty", "novelty", "rigor", "diversity", "length", "cut_off", "grad_norm")
 PARAMS = ("seed", "model", "lora", "sft", "grpo", "evaluate")
@@ -66,8 +68,9 @@ def curve(steps: Sequence[Mapping[str, float]]) -> str:
 
 
 def chart(run: Mapping[str, Any]) -> str:
-    """Reward, gate and parts over the policy steps, each point a mean of five, as an SVG by itself."""
-    parts = stretches(run["grpo"]["steps"], max(1, len(run["grpo"]["steps"]) // 5))
+    """Reward, gate and parts over the policy steps, as an SVG by itself."""
+    steps = run["grpo"]["steps"]
+    parts = stretches(steps, max(1, len(steps) // POINT))
     series = {
         name: [(part[-1]["step"], _mean([row[name] for row in part])) for part in parts]
         for name in ("reward", "gate", "difficulty", "novelty", "rigor", "diversity")

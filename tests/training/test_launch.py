@@ -233,6 +233,7 @@ def test_accelerate_reads_each_engine_s_file(engine: str) -> None:
 WAITING = """
 import subprocess, sys
 from questions_gen import launch
+launch.PATIENCE = 0.1
 child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], start_new_session=True)
 print(child.pid, flush=True)
 print("code", launch.wait(child), flush=True)
@@ -248,9 +249,8 @@ time.sleep(60)
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_is_handed_on_and_the_launcher_is_waited_for(stop: signal.Signals) -> None:
     """The launcher here is one that was told nothing by the terminal."""
-    code = WAITING.replace("print(child", "launch.PATIENCE = 0.1\nprint(child")
     with subprocess.Popen(
-        [sys.executable, "-c", code, CHILD], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-c", WAITING, CHILD], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=take_ctrl_c,
     ) as waiting:  # fmt: skip
         child = int(next(line for line in waiting.stdout if line.strip().isdigit()))

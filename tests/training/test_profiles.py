@@ -101,9 +101,7 @@ def test_every_field_of_every_trainer_is_the_profile_s(name: str, base: Path, tm
     step = coordinated.supervised(policy.coordinated, policy.optimizer)
     for training in (values["sft"], values["distill"], step):
         trainer = sft.supervised_trainer(training, model_params, seed, model, tokenizer, rows, rows, output=tmp_path)
-        expected = {field: getattr(training, key) for field, key in SUPERVISED.items()} | {
-            "per_device_eval_batch_size": 1
-        }
+        expected = {field: getattr(training, key) for field, key in SUPERVISED.items()}
         always = {"max_length": None, "packing": False, "padding_free": False, "completion_only_loss": True,
                   "train_sampling_strategy": "sequential", "eval_on_start": True,
                   "per_device_eval_batch_size": 1}  # fmt: skip

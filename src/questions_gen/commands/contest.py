@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from questions_gen.commands.judging import Assessor
     from questions_gen.commands.sampling import Sample
     from questions_gen.commands.writer import Writer
-    from questions_gen.schema import Problem, Prompt
+    from questions_gen.schema import Language, Problem, Prompt
 
 Level = Literal["any", "easy", "medium", "hard"]
 THIRDS: dict[str, tuple[float, float]] = {"easy": (0, 1 / 3), "medium": (1 / 3, 2 / 3), "hard": (2 / 3, 1)}
@@ -60,7 +60,7 @@ def contest(
     OUTPUT gets contest.json, contest.md, contest.tex, and contest.pdf where a LaTeX is installed. Ends with code 1 if
     there are fewer problems than asked for, or no PDF came out of an installed LaTeX.
     """
-    from questions_gen.commands.judging import MIXED, Assessor
+    from questions_gen.commands.judging import MIXED, Assessor, asked_language
     from questions_gen.commands.writer import open_writer
 
     asked_topics = split_list("--topics", topics)
@@ -70,12 +70,13 @@ def contest(
     assessor = Assessor()
     if not assessor.knows:
         raise UserError(f"{MIXED} isn't here, and problems are held against it; `dvc pull {MIXED}` fetches it")
+    language = asked_language()
     first = secrets.randbelow(2**31 - 2**20) if seed is None else seed
     with open_writer(model, think=think) as writer:
-        made = _choose(writer, assessor, problems, level, asked_topics, tries or TRIES * problems, first)
+        made = _choose(writer, assessor, problems, level, asked_topics, tries or TRIES * problems, first, language)
         chosen = [sample for sample, why in made if not why]
         chosen.sort(key=lambda sample: sample.assessment.verdict.rewards["difficulty"])
-        rows = [_with_hints(writer, sample) for sample in chosen]
+        rows = [_with_hints(writer, sample, language) for sample in chosen]
     sheet = {
         "model": writer.name,
         "seed": first,
@@ -86,7 +87,7 @@ def contest(
     }
     said = f"{len(rows)} of {problems} problems after {len(made)} samples; rejected: {sheet['rejected'] or 'none'}"
     typer.echo(f"{writer.name}, seed {first}: {said}", err=True)
-    whole = _write(output, sheet) if rows else False
+    whole = _write(output, sheet, language) if rows else False
     if as_json:
         from questions_gen.files import to_json
 
@@ -98,7 +99,14 @@ def contest(
 
 
 def _choose(
-    writer: "Writer", assessor: "Assessor", count: int, level: Level, topics: Sequence[str], most: int, seed: int
+    writer: "Writer",
+    assessor: "Assessor",
+    count: int,
+    level: Level,
+    topics: Sequence[str],
+    most: int,
+    seed: int,
+    language: "Language",
 ) -> "list[tuple[Sample, tuple[str, ...]]]":
     """Every sample with the reasons why it isn't in the contest: none for `count` of them, or fewer after `most`."""
     from questions_gen.commands.judging import MIXED
@@ -110,7 +118,7 @@ def _choose(
     low, high = _bounds(assessor, known, level)
     wanted = {number: topics[number % len(topics)] if topics else None for number in range(count)}
     made: list[tuple[Sample, tuple[str, ...]]] = []
-    for one in sample(writer, assessor, _prompts(wanted, known, most, seed), seed=seed, show=Show()):
+    for one in sample(writer, assessor, _prompts(wanted, known, most, seed, language), seed=seed, show=Show()):
         why = one.assessment.reasons
         if not why and not low <= one.assessment.verdict.rewards["difficulty"] <= high:
             why = (OTHER_LEVEL,)
@@ -121,9 +129,10 @@ def _choose(
     return made
 
 
-def _prompts(wanted: dict[int, str | None], known: "Sequence[Problem]", most: int, seed: int) -> "Iterator[Prompt]":
+def _prompts(
+    wanted: dict[int, str | None], known: "Sequence[Problem]", most: int, seed: int, language: "Language"
+) -> "Iterator[Prompt]":
     """Ask in turn for each place that is still `wanted`, with the concepts of a training problem of its topic."""
-    from questions_gen.commands.judging import asked_language
     from questions_gen.prompts import problem_messages
     from questions_gen.schema import Prompt
 
@@ -140,7 +149,7 @@ def _prompts(wanted: dict[int, str | None], known: "Sequence[Problem]", most: in
         yield Prompt(
             id=f"problem-{place + 1}",
             task="problem",
-            messages=problem_messages(topic, concepts, asked_language()),
+            messages=problem_messages(topic, concepts, language),
             topic=topic,
             concepts=concepts,
         )
@@ -160,14 +169,13 @@ def _bounds(assessor: "Assessor", known: "Sequence[Problem]", level: Level) -> t
     return (0.0 if level == "easy" else float(low)), (1.0 if level == "hard" else float(high))
 
 
-def _with_hints(writer: "Writer", sample: "Sample") -> dict[str, Any]:
+def _with_hints(writer: "Writer", sample: "Sample", language: "Language") -> dict[str, Any]:
     """The sample's row with the hints that the model gives, and how many of them were dropped, by reason."""
     from questions_gen.answers import split_thinking
-    from questions_gen.commands.judging import asked_language
     from questions_gen.schema import Message
 
     statement, answer = sample.completion.statement, sample.completion.answer
-    messages = (Message(role="user", content=f"{HINT[asked_language()]}{statement}"),)
+    messages = (Message(role="user", content=f"{HINT[language]}{statement}"),)
     hints: list[str] = []
     dropped: Counter[str] = Counter()
     for number in range(HINTS):
@@ -196,13 +204,11 @@ def _holds(text: str, answer: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text) is not None
 
 
-def _write(output: Path, sheet: dict[str, Any]) -> bool:
+def _write(output: Path, sheet: dict[str, Any], language: "Language") -> bool:
     """Write the sheet's files; whether there is a PDF, or no LaTeX to make one."""
     from questions_gen import files
-    from questions_gen.commands.judging import asked_language
     from questions_gen.commands.sheet import ENGINES, engine, latex, make_pdf, markdown
 
-    language = asked_language()
     source = latex(sheet["problems"], language)
     files.write_json(output / "contest.json", sheet)
     files.write_text(output / "contest.md", markdown(sheet["problems"], language))

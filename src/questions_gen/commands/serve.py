@@ -1,14 +1,18 @@
 """`questions-gen serve`: the exported model behind an OpenAI-compatible endpoint, with a page to try it."""
 
+import errno
+import socket
 import time
 from contextlib import suppress
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from questions_gen.commands.checkout import find_stages
-from questions_gen.commands.loopback import PortOption, check_port
+from questions_gen.commands.loopback import HOST, PortOption, check_port
 from questions_gen.commands.told import told
+from questions_gen.errors import UserError
 
 PARALLEL = 4
 """Requests that are answered at once; others wait for their turn."""
@@ -47,15 +51,10 @@ def serve(
 
 def _wait_while_there(base_url: str) -> None:
     """Raises UserError when the server has gone: too little memory, or a crash of llama.cpp."""
-    import httpx
-
-    from questions_gen.errors import UserError
-
+    port = urlsplit(base_url).port
     while True:
         time.sleep(LOOK)
-        try:
-            httpx.get(f"{base_url}/models", timeout=60, trust_env=False)
-        except httpx.ConnectError:
-            raise UserError(f"{base_url}: llama.cpp has ended; see whether memory is free, and serve again") from None
-        except httpx.HTTPError:
-            continue  # busy
+        with socket.socket() as probe:  # no request: llama.cpp would write each into its log
+            probe.settimeout(LOOK)
+            if probe.connect_ex((HOST, port)) == errno.ECONNREFUSED:
+                raise UserError(f"{base_url}: llama.cpp has ended; see whether memory is free, and serve again")

@@ -78,7 +78,6 @@ PREAMBLE = r"""\documentclass[11pt]{article}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{6pt}
 \emergencystretch=3em
-\begin{document}
 """
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|!~$&])")
 _LINE_START = re.compile(r"^(\s*)([-+=]|\d+[.)])", re.MULTILINE)
@@ -91,10 +90,10 @@ def markdown(problems: Sequence[Problem], language: Language) -> str:
 def latex(problems: Sequence[Problem], language: Language) -> str:
     """A document for ENGINES[language]. Chinese needs the package ctex, and is shown as numbers in an English sheet."""
     body = _sheet(problems, WORDS[language], tex.latex, tex.answer, _latex_heading, tex.verbatim)
-    if language == "en":
-        return f"{PREAMBLE}{body}\n\\end{{document}}\n"
-    first, begin, rest = PREAMBLE.partition("\\begin{document}")
-    return f"{first}{CHINESE}{begin}{rest}{tex.with_chinese(body)}\n\\end{{document}}\n"
+    package = ""
+    if language == "zh":
+        package, body = CHINESE, tex.with_chinese(body)
+    return f"{PREAMBLE}{package}\\begin{{document}}\n{body}\n\\end{{document}}\n"
 
 
 def _sheet(
@@ -119,7 +118,7 @@ def _sheet(
     parts.append(heading(1, words.sources))
     for name, problem in numbered:
         verdict = problem["verdict"]
-        rewards = ", ".join(f"{name} {value:.2f}" for name, value in verdict["rewards"].items() if value is not None)
+        rewards = ", ".join(f"{part} {value:.2f}" for part, value in verdict["rewards"].items() if value is not None)
         parts += [
             name,
             text(words.asked.format(problem["model"], problem["seed"])),
