@@ -1,7 +1,9 @@
 """GRPO: groups share a prompt, the reward moves the policy, an error in a reward is never a score."""
 
 import csv
+import gc
 import io
+import weakref
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +19,7 @@ from questions_gen.rewards.combine import RewardParams, load_judge
 from questions_gen.rewards.weights import DynamicWeights
 from questions_gen.schema import Problem, Verdict
 from questions_gen.stage import Context, Log, NoTracker, RunParams
+from questions_gen.training import backend, coordinated, generate, grpo
 from questions_gen.training.backend import LoraParams, ModelParams, load_model, save_adapter
 from questions_gen.training.coordinated import best_problems, conversations, variation_prompts
 from questions_gen.training.grpo import KINDS, GrpoParams, TaskShares, draw_prompts, train
@@ -97,6 +100,34 @@ def test_a_round_ends_with_its_best_problem_and_variations_of_it(workspace: Path
     table = list(csv.DictReader(io.StringIO(Path("out-history/samples.csv").read_bytes().decode(), newline="")))
     assert {row["step"] for row in table} == {"1", "2", "3", "4"}
     assert sum(row["task"] in ("problem", "innovation") for row in table) > 0
+
+
+def test_no_model_stays_while_the_next_is_loaded(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Python's collector at rest: on a card, the next model would stand beside the last until it came round."""
+    loaded: list[weakref.ref] = []
+    sizes: list[int] = []
+
+    def load(*given, **named):
+        assert all(weight() is None for weight in loaded), f"of {len(loaded)} models"
+        model = backend.load_model(*given, **named)
+        layer = next(module for module in model.modules() if hasattr(module, "lora_A"))
+        loaded.append(weakref.ref(layer.base_layer.weight))
+        return model
+
+    def sample(*given, batch_size: int, **named):
+        sizes.append(batch_size)
+        return generate.generate(*given, batch_size=batch_size, **named)
+
+    for module in (grpo, coordinated):
+        monkeypatch.setattr(module, "load_model", load)
+    monkeypatch.setattr(coordinated, "generate", sample)
+    gc.disable()
+    try:
+        fit(workspace, Favour())
+    finally:
+        gc.enable()
+    assert len(loaded) == 6, "in each of two rounds: the policy, what samples the variations, what learns them"
+    assert sizes == [4, 4], "as many at once as in the rollouts"
 
 
 def test_the_history_keeps_the_last_problems_that_passed(workspace: Path) -> None:
