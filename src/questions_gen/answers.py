@@ -56,11 +56,9 @@ def split_answer(text: str) -> tuple[str, str | None]:
     if span is None or _EDGE.sub("", line[: span[0]]) or _EDGE.sub("", line[span[2] + 1 :]):
         return text, None
     answer = line[span[1] : span[2]].strip()
-    return (
-        (text, None)
-        if _PLACEHOLDER.fullmatch(answer)
-        else (_RULE.sub("", text[: start.start()].rstrip()).rstrip(), answer)
-    )
+    if _PLACEHOLDER.fullmatch(answer):
+        return text, None
+    return _RULE.sub("", text[: start.start()].rstrip()).rstrip(), answer
 
 
 def parse_completion(

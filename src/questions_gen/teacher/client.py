@@ -205,6 +205,8 @@ class Client:
         self._note(entry, entry.reason if isinstance(entry, Failure) else "asked", began)
         async with self._writing:
             batch, self._pending = self._pending, []
+            if not batch:
+                return  # another one has written it
             try:
                 await asyncio.to_thread(self._store.keep, batch)
             except BaseException:
