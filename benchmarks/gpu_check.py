@@ -100,9 +100,13 @@ def in_a_process(name: str, shape: str, folder: Path, left: float) -> dict[str, 
     result.unlink(missing_ok=True)
     command = [sys.executable, *started(name), "-m", "benchmarks.gpu_check"]
     command += ["--shape", shape, "--folder", str(folder), "--case", name]
+    cards = launch.first_card(os.environ) if CASES[name].processes == 1 else {}
+    environment = {**os.environ, **cards}
     with log.open("w") as text:
         try:
-            code = subprocess.run(command, stdout=text, stderr=subprocess.STDOUT, timeout=left).returncode
+            code = subprocess.run(
+                command, stdout=text, stderr=subprocess.STDOUT, timeout=left, env=environment
+            ).returncode
         except subprocess.TimeoutExpired:
             return {"error": f"stopped after {left:.0f} s: no time was left"}
     if result.exists():

@@ -4,6 +4,7 @@ The tracker is handed to the stage here, and not imported by it, so that no chan
 """
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def main() -> None:
     try:
         stage = find_stage(*sys.argv[1:])
         if launch.is_alone(stage):
+            if not launch.is_worker():
+                os.environ.update(launch.first_card(os.environ))
             run(stage, tracking.start)
         else:
             launch.start(stage, sys.argv[1:])

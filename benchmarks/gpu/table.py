@@ -49,7 +49,7 @@ def targets(files: Mapping[str, Mapping[str, Any]]) -> str:
         ["4 bit, LoRA r=32, 2048 tokens, in 24 GiB", taken, "check"],
         ["bf16 LoRA at 40 % of the matrix rate, batch 1 × 8", f"missed: {share(*ours)}", "backends"],
         ["the same with unsloth", share(*unsloth), "backends"],
-        ["the same without unsloth, batch 2 × 4", share("variants", "sft-bf16-2x4"), "variants"],
+        ["the same without unsloth, batch 2 × 4", share("backends", "sft-bf16-2x4"), "backends"],
         ["bf16 at least as fast as the plain script", times(ours, plain), "backends"],
         ["unsloth against the plain script, bf16", times(unsloth, plain), "backends"],
         [
@@ -57,12 +57,8 @@ def targets(files: Mapping[str, Mapping[str, Any]]) -> str:
             times(("check", "sft-nf4-unsloth"), ("backends", "sft-nf4-plain")),
             "check, backends",
         ],
-        [
-            "two cards (DDP) against one",
-            times(("two-cards", "sft-bf16-ddp"), ("backends-before", "sft-bf16")),
-            "two-cards, backends-before",
-        ],
-        ["two cards (FSDP2) against one", times(("fsdp2", "sft-bf16-fsdp2"), ours), "fsdp2, backends"],
+        ["two cards (DDP) against one", times(("two-cards", "sft-bf16-ddp"), ours), "two-cards, backends"],
+        ["two cards (FSDP2) against one", times(("two-cards", "sft-bf16-fsdp2"), ours), "two-cards, backends"],
     ]
     return markdown(["", "measured", "files"], rows) + "\n"
 

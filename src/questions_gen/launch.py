@@ -39,6 +39,11 @@ def is_alone(stage: Stage) -> bool:
     return launch.processes * launch.hosts == 1
 
 
+def first_card(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a process by itself is to see of the cards: the first. Trainers spread a batch over all that they see."""
+    return {"CUDA_VISIBLE_DEVICES": environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]}
+
+
 def start(stage: Stage, arguments: Sequence[str]) -> None:
     """Run `python -m stages ARGUMENTS` in all processes of this host. Raises UserError when one of them fails."""
     launch = load_params({"run": RunParams})["run"].launch

@@ -28,6 +28,7 @@ from questions_gen.params import load_params, load_yaml
 from questions_gen.stage import LaunchRun, RunParams
 from questions_gen.training.backend import ModelParams, runtime_arguments
 from questions_gen.training.processes import fully_sharded, in_order, share_of_batch
+from stages import __main__ as entry
 from stages.__main__ import find_stage
 
 from ..conftest import ROOT, take_ctrl_c
@@ -210,6 +211,22 @@ def test_one_host_needs_no_address_and_several_say_which_they_are() -> None:
     assert launch.node_rank({"SLURM_NODEID": "1"}) == 1
     with pytest.raises(UserError, match="NODE_RANK"):
         launch.node_rank({"NODE_RANK": "first"})
+
+
+def test_a_process_by_itself_sees_one_card(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert launch.first_card({}) == {"CUDA_VISIBLE_DEVICES": "0"}
+    assert launch.first_card({"CUDA_VISIBLE_DEVICES": "3,1"}) == {"CUDA_VISIBLE_DEVICES": "3"}
+    assert launch.first_card({"CUDA_VISIBLE_DEVICES": ""}) == {"CUDA_VISIBLE_DEVICES": ""}
+    seen = []
+    monkeypatch.setattr(entry, "run", lambda *_: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]))
+    monkeypatch.setattr(sys, "argv", ["stages", "sft"])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.delenv(launch.LAUNCHED, raising=False)
+    entry.main()
+    monkeypatch.setenv(launch.LAUNCHED, "1")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    entry.main()
+    assert seen == ["2", "2,3"], "the processes of a training share the cards out themselves"
 
 
 @pytest.mark.parametrize("engine", ["fsdp2", "zero2", "zero3"])
