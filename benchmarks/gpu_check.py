@@ -100,8 +100,7 @@ def in_a_process(name: str, shape: str, folder: Path, left: float) -> dict[str, 
     result.unlink(missing_ok=True)
     command = [sys.executable, *started(name), "-m", "benchmarks.gpu_check"]
     command += ["--shape", shape, "--folder", str(folder), "--case", name]
-    cards = launch.first_card(os.environ) if CASES[name].processes == 1 else {}
-    environment = {**os.environ, **cards}
+    environment = {**os.environ, **(launch.first_card(os.environ) if CASES[name].processes == 1 else {})}
     with log.open("w") as text:
         try:
             code = subprocess.run(

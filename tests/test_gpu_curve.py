@@ -56,3 +56,13 @@ def test_the_page_and_its_chart_are_those_of_its_file() -> None:
     run = files.read_json(PAGE.with_suffix(".json"))
     assert curve.render(run) in PAGE.read_text(encoding="utf-8")
     assert curve.chart(run) == PAGE.with_suffix(".svg").read_text(encoding="utf-8")
+
+
+def test_what_the_page_counts_is_in_the_rows_beside_it() -> None:
+    rows = files.read_rows(PAGE.with_name("gpu-smollm2-grpo-rows.jsonl"))
+    texts = [row["completion"]["text"] for row in rows if row["test"] == "new"]
+    boxes = sum("is the only such" in text for text in texts)
+    how_many = sum(text.startswith("How many") for text in texts)
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    assert f"{boxes} of the {len(texts)} end with a box of words" in page
+    assert f'{how_many} of the {len(texts)} begin with "How many"' in page
